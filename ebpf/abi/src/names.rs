@@ -1,0 +1,25 @@
+//! Names of the program, its maps and its settings, as they stand in the object.
+
+pub const PROGRAM: &str = "earwitness";
+
+/// Hash: `FlowKey` to `Flow`.
+pub const FLOWS: &str = "FLOWS";
+/// Array of one `SipPorts`.
+pub const SIP_PORTS: &str = "SIP_PORTS";
+/// LRU hash: `Connection` to u64.
+pub const TCP_CONNECTIONS: &str = "TCP_CONNECTIONS";
+/// Per-CPU array of one `[u64; COUNTERS]`.
+pub const COUNTERS: &str = "COUNTERS";
+/// Array of ring buffers, by `record::ring_index`.
+pub const RINGS: &str = "RINGS";
+/// XSKMAP: AF_XDP sockets, by `queue * SOCKETS_PER_QUEUE + flow hash % SOCKETS_PER_QUEUE`.
+pub const SOCKETS: &str = "SOCKETS";
+
+/// u32 of `settings::UNMATCHED_*`.
+pub const UNMATCHED: &str = "UNMATCHED";
+/// u32 of `settings::OUTPUT_*`.
+pub const OUTPUT: &str = "OUTPUT";
+/// u32, at least 1.
+pub const SOCKETS_PER_QUEUE: &str = "SOCKETS_PER_QUEUE";
+/// `[u16; VXLAN_PORTS_MAX]`, 0 is none.
+pub const VXLAN_PORTS: &str = "VXLAN_PORTS";

@@ -1,0 +1,91 @@
+//! The maps and settings. Names are those of `earwitness_abi::names`; sizes are defaults that the loader overrides.
+
+use aya_ebpf::Global;
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf, XskMap};
+use aya_ebpf::macros::btf_map;
+use earwitness_abi::limits::{
+    FLOWS_DEFAULT, RING_TEMPLATE_BYTES, RINGS_DEFAULT, SOCKETS_DEFAULT, TCP_CONNECTIONS_DEFAULT,
+};
+use earwitness_abi::settings;
+use earwitness_abi::{
+    COUNTERS as COUNTER_COUNT, Connection, Counter, Flow, FlowKey, SipPorts, counter,
+};
+use earwitness_wire::Reject;
+use earwitness_wire::limits::{VXLAN_PORT, VXLAN_PORTS_MAX};
+
+pub(crate) type Ring = RingBuf<u8, { RING_TEMPLATE_BYTES as usize }>;
+
+#[btf_map]
+pub(crate) static FLOWS: HashMap<FlowKey, Flow, { FLOWS_DEFAULT as usize }> = HashMap::new();
+
+#[btf_map]
+pub(crate) static SIP_PORTS: Array<SipPorts, 1> = Array::new();
+
+#[btf_map]
+pub(crate) static TCP_CONNECTIONS: LruHashMap<
+    Connection,
+    u64,
+    { TCP_CONNECTIONS_DEFAULT as usize },
+> = LruHashMap::new();
+
+#[btf_map]
+static COUNTERS: PerCpuArray<[u64; COUNTER_COUNT], 1> = PerCpuArray::new();
+
+#[btf_map]
+pub(crate) static RINGS: ArrayOfMaps<Ring, { RINGS_DEFAULT as usize }> = ArrayOfMaps::new();
+
+#[btf_map]
+pub(crate) static SOCKETS: XskMap<{ SOCKETS_DEFAULT as usize }> = XskMap::new();
+
+#[unsafe(no_mangle)]
+pub(crate) static UNMATCHED: Global<u32> = Global::new(settings::UNMATCHED_DROP);
+
+#[unsafe(no_mangle)]
+pub(crate) static OUTPUT: Global<u32> = Global::new(settings::OUTPUT_RING);
+
+#[unsafe(no_mangle)]
+pub(crate) static SOCKETS_PER_QUEUE: Global<u32> = Global::new(1);
+
+#[unsafe(no_mangle)]
+pub(crate) static VXLAN_PORTS: Global<[u16; VXLAN_PORTS_MAX]> = Global::new([VXLAN_PORT, 0, 0, 0]);
+
+/// A zero in memory that could be written, so that the verifier takes it for any number. Nobody writes it.
+#[unsafe(no_mangle)]
+static mut ZERO: u64 = 0;
+
+/// A number that is zero, and that the verifier takes for any number.
+#[inline(always)]
+pub(crate) fn zero() -> u64 {
+    // SAFETY: nobody writes it.
+    unsafe { (&raw const ZERO).read_volatile() }
+}
+
+/// The counters of this CPU.
+#[derive(Clone, Copy)]
+pub(crate) struct Counters(*mut [u64; COUNTER_COUNT]);
+
+impl Counters {
+    #[inline(always)]
+    pub(crate) fn get() -> Option<Self> {
+        COUNTERS.get_ptr_mut(0).map(Self)
+    }
+
+    #[inline(always)]
+    pub(crate) fn add(self, counter: Counter, amount: u64) {
+        self.add_at(counter as usize, amount);
+    }
+
+    #[inline(always)]
+    pub(crate) fn reject(self, reject: Reject) {
+        self.add_at(counter::reject_index(reject), 1);
+    }
+
+    #[inline(always)]
+    fn add_at(self, index: usize, amount: u64) {
+        if index < COUNTER_COUNT {
+            // SAFETY: the pointer is that of a live map value of COUNTER_COUNT numbers, of this CPU alone, and XDP
+            // programs of one CPU do not interrupt each other; `index` was just checked.
+            unsafe { *self.0.cast::<u64>().add(index) += amount };
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Header parsing and steering: the same code in the XDP program and in user space.
+//!
+//! The only place of Earwitness that knows link headers, VLAN tags, MPLS, IP, tunnels, UDP, TCP and the first
+//! bytes of RTP. What a packet *means* (SIP dialogs, streams) does not belong here.
+//!
+//! - [`bytes`]: where bytes come from; the program reads a packet, user space a slice.
+//! - [`parse`]: from the first byte of a frame to the innermost flow.
+//! - [`kind`]: what a payload is, by its first bytes.
+//! - [`steer`]: where a parsed frame goes.
+//! - [`endpoint`]: address and port, the key of the flow map.
+//! - [`limits`]: every bound.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod bytes;
+pub mod endpoint;
+pub mod kind;
+pub mod limits;
+pub mod parse;
+pub mod reject;
+pub mod steer;
+
+pub use bytes::Bytes;
+pub use endpoint::Endpoint;
+pub use kind::{Kind, kind};
+pub use parse::{
+    Fragment, LinkType, Options, Parsed, TcpFields, Transport, VxlanPorts, parse, parse_bytes,
+};
+pub use reject::Reject;
+pub use steer::{Decision, Steer, Tables, Verdict, decide, decide_bytes, steer};
