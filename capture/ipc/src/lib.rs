@@ -1,0 +1,30 @@
+//! The door between capture and control plane: what they say to each other, and the socket they say
+//! it through. Packets do not pass here; they are in the segments.
+//!
+//! - [`Command`]s go to capture, [`Event`]s come from it, [`Mark`]s lie in the log.
+//! - [`Listener`] is capture's, [`ControlDoor`] connects to it; both ends are [`Door`]s.
+
+#![deny(unsafe_code)]
+
+mod command;
+mod door;
+mod event;
+pub mod limits;
+mod listener;
+mod mark;
+mod message;
+mod socket;
+mod stats;
+mod wire_format;
+
+pub use command::{Command, VerdictChange};
+pub use door::{CaptureDoor, ControlDoor, Door, DoorError};
+pub use event::{Event, Fault, FlowSeen, LaneInfo, SourceInfo, SourceMode};
+pub use listener::Listener;
+pub use mark::Mark;
+pub use message::Message;
+pub use stats::{CaptureStats, LostBy, Rejects};
+pub use wire_format::{MessageError, decode, encode};
+
+/// Version of the messages; both sides must have the same.
+pub const VERSION: u16 = 1;

@@ -1,0 +1,238 @@
+//! What is done with a record where it leaves its line: written, dropped, or told to wait.
+//!
+//! The only place that hands media to a segment writer, and it asks for the verdict before: what
+//! policy ignores, and what nobody decided, does not reach a disk (CAP-9).
+
+use earwitness_ipc::{CaptureStats, LostBy};
+use earwitness_segment::{RecordClass, RecordMeta, RecordPos};
+use earwitness_wire::{LinkType, Verdict};
+
+use crate::{
+    announcements::Announcements,
+    flows::{Flow, Flows},
+    frame::Frame,
+    hash::Pair,
+    held::Held,
+    lane::{Lane, Refusal},
+    ledger::Ledger,
+    options::Unmatched,
+    producer::Producer,
+    verdicts::Verdicts,
+};
+
+/// Why a record leaves though it may have no verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// There is a verdict.
+    Decided,
+    /// `hold` has passed.
+    Expired,
+    /// The line needs its room, or ends.
+    Pressed,
+}
+
+/// Tables, writers and counters of the exit.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub(crate) signalling: Lane,
+    pub(crate) media: Lane,
+    pub(crate) verdicts: Verdicts,
+    /// Puts fragments together that a line brings; without, they are lost.
+    pub(crate) fragments: Option<Producer>,
+    pub(crate) announcements: Announcements,
+    pub(crate) ledger: Ledger,
+    /// Of all sources, lost here.
+    pub(crate) lost: LostBy,
+    flows: Flows,
+    unmatched: Unmatched,
+}
+
+/// Where the packets of a record ended.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Stored,
+    Ignored,
+    Unmatched,
+    VerdictLate,
+    Refused(Refusal),
+}
+
+impl Exit {
+    pub(crate) fn new(signalling: Lane, media: Lane, unmatched: Unmatched) -> Self {
+        Self {
+            signalling,
+            media,
+            verdicts: Verdicts::default(),
+            fragments: None,
+            announcements: Announcements::new(),
+            ledger: Ledger::default(),
+            lost: LostBy::default(),
+            flows: Flows::new(),
+            unmatched,
+        }
+    }
+
+    /// Signalling does not wait.
+    pub(crate) fn signalling(&mut self, held: &Held<'_>) {
+        let meta = record_meta(held, RecordClass::Signalling, RecordPos::NONE, 0, Verdict::Record);
+        let written = self.signalling.append(&meta, held.frame);
+        self.count(held, written.map_or_else(End::Refused, |_| End::Stored));
+    }
+
+    /// Media is looked at for the first time: it leaves by its verdict. Without one it waits; its
+    /// endpoints are given back, and its flow is announced once.
+    #[inline]
+    pub(crate) fn arrive(&mut self, held: &Held<'_>) -> Option<Pair> {
+        let Some(pair) = held.pair() else {
+            // Steering puts only UDP here; a line that says otherwise is not believed.
+            self.count(held, End::Unmatched);
+            return None;
+        };
+        let flow = self.flows.of(&pair);
+        let end = match flow.verdict(&pair.dst, &self.verdicts) {
+            Verdict::Undecided => {
+                let counters = self.ledger.of(held.meta.source);
+                counters.held += u64::from(held.meta.packets);
+                if !flow.announced {
+                    flow.announced = self.announcements.push(held, &pair);
+                    counters.flows_seen += u64::from(flow.announced);
+                }
+                return Some(pair);
+            }
+            Verdict::Ignore => End::Ignored,
+            verdict @ (Verdict::Record | Verdict::Mask) => {
+                store(&mut self.media, flow, held, verdict)
+            }
+        };
+        self.count(held, end);
+        None
+    }
+
+    /// Media that waited leaves, by the verdict that there is now, or without.
+    pub(crate) fn depart(&mut self, held: &Held<'_>, pair: &Pair, reason: Reason) {
+        self.ledger.of(held.meta.source).held -= u64::from(held.meta.packets);
+        // A denial that found no place in the table looks like no entry.
+        let keep = self.unmatched == Unmatched::Keep && self.verdicts.knows_all_denials();
+        let flow = self.flows.of(pair);
+        let end = match flow.verdict(&pair.dst, &self.verdicts) {
+            Verdict::Ignore => End::Ignored,
+            verdict @ (Verdict::Record | Verdict::Mask) => {
+                store(&mut self.media, flow, held, verdict)
+            }
+            Verdict::Undecided if keep => store(&mut self.media, flow, held, Verdict::Undecided),
+            Verdict::Undecided => match reason {
+                Reason::Expired => End::Unmatched,
+                Reason::Pressed | Reason::Decided => End::VerdictLate,
+            },
+        };
+        self.count(held, end);
+    }
+
+    /// A fragment, which only its datagram can tell the kind of.
+    pub(crate) fn fragment(&mut self, held: &Held<'_>) {
+        let Some(producer) = &mut self.fragments else {
+            self.ledger.of(held.meta.source).lost.reassembly += u64::from(held.meta.packets);
+            self.lost.reassembly += u64::from(held.meta.packets);
+            return;
+        };
+        producer.steer(&Frame {
+            ts_ns: held.meta.ts_ns,
+            bytes: held.frame,
+            wire_len: held.meta.wire_len,
+            link: link_of(held.meta.link),
+            source: held.meta.source,
+        });
+    }
+
+    /// Counters of tables, which belong to no source.
+    pub(crate) fn table_stats(&self) -> CaptureStats {
+        CaptureStats {
+            verdicts_evicted: self.verdicts.evicted(),
+            flows_evicted: self.flows.evicted(),
+            events_dropped: self.announcements.dropped(),
+            ..CaptureStats::default()
+        }
+    }
+
+    #[inline]
+    fn count(&mut self, held: &Held<'_>, end: End) {
+        if matches!(end, End::Stored) {
+            let counters = self.ledger.of(held.meta.source);
+            counters.stored += u64::from(held.meta.packets);
+            counters.stored_bytes += held.frame.len() as u64;
+        } else {
+            self.count_dropped(held.meta.source, held.meta.packets.into(), end);
+        }
+    }
+
+    #[inline(never)]
+    fn count_dropped(&mut self, source: u8, packets: u64, end: End) {
+        let counters = self.ledger.of(source);
+        let (here, everywhere) = match end {
+            End::Stored => return,
+            End::Ignored => return counters.ignored += packets,
+            End::Unmatched => return counters.unmatched += packets,
+            End::VerdictLate => (&mut counters.lost.verdict_late, &mut self.lost.verdict_late),
+            End::Refused(Refusal::Disk) => (&mut counters.lost.disk, &mut self.lost.disk),
+            End::Refused(Refusal::Oversize) => {
+                (&mut counters.lost.oversize, &mut self.lost.oversize)
+            }
+        };
+        *here += packets;
+        *everywhere += packets;
+    }
+}
+
+#[inline]
+fn store(lane: &mut Lane, flow: &mut Flow, held: &Held<'_>, verdict: Verdict) -> End {
+    let meta = record_meta(held, RecordClass::Media, flow.last, flow.number, verdict);
+    match lane.append(&meta, held.frame) {
+        Ok(position) => {
+            flow.last = position;
+            flow.announced = verdict == Verdict::Undecided;
+            End::Stored
+        }
+        Err(refusal) => End::Refused(refusal),
+    }
+}
+
+#[inline]
+fn record_meta(
+    held: &Held<'_>,
+    class: RecordClass,
+    prev: RecordPos,
+    flow: u32,
+    verdict: Verdict,
+) -> RecordMeta {
+    let meta = &held.meta;
+    RecordMeta {
+        ts_ns: meta.ts_ns,
+        prev,
+        flow,
+        frame_len: held.frame.len() as u32,
+        wire_len: meta.wire_len,
+        l3: meta.l3,
+        payload: meta.payload,
+        payload_len: meta.payload_len,
+        class,
+        link: meta.link,
+        source: meta.source,
+        verdict: verdict as u8,
+    }
+}
+
+fn link_of(stored: u8) -> LinkType {
+    match stored {
+        1 => LinkType::RawIp,
+        2 => LinkType::Sll,
+        3 => LinkType::Sll2,
+        _ => LinkType::Ethernet,
+    }
+}
+
+const _: () = assert!(
+    LinkType::Ethernet as u8 == 0
+        && LinkType::RawIp as u8 == 1
+        && LinkType::Sll as u8 == 2
+        && LinkType::Sll2 as u8 == 3
+);

@@ -1,0 +1,66 @@
+//! What the exit remembers of each flow: its number, its last record, whether it was announced.
+
+use earwitness_segment::RecordPos;
+use earwitness_wire::{Endpoint, Verdict};
+
+use crate::{bounded::Bounded, hash::Pair, limits::FLOWS_MAX, verdicts::Verdicts};
+
+/// Source and destination of media, and what was written of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flow {
+    /// In records; unique until the numbers wrap. 0 is no flow.
+    pub(crate) number: u32,
+    /// A `FlowSeen` went out since the flow was last decided.
+    pub(crate) announced: bool,
+    /// What the table of verdicts said of the destination, and at which of its generations.
+    verdict: Verdict,
+    generation: u64,
+    /// The last record, which the next one points back to.
+    pub(crate) last: RecordPos,
+}
+
+impl Flow {
+    /// The verdict on `dst` as it is now; no entry is undecided. The table is asked again only when
+    /// it has changed.
+    #[inline]
+    pub(crate) fn verdict(&mut self, dst: &Endpoint, verdicts: &Verdicts) -> Verdict {
+        if self.generation != verdicts.generation() {
+            self.verdict = verdicts.get(dst).unwrap_or(Verdict::Undecided);
+            self.generation = verdicts.generation();
+        }
+        self.verdict
+    }
+}
+
+/// Flows by their endpoints. One thread owns it (S8).
+#[derive(Debug)]
+pub(crate) struct Flows {
+    table: Bounded<Pair, Flow>,
+    numbered: u32,
+}
+
+impl Flows {
+    pub(crate) fn new() -> Self {
+        Self { table: Bounded::new(FLOWS_MAX), numbered: 0 }
+    }
+
+    /// The flow, numbered when it is new. A flow that was forgotten begins a new chain.
+    #[inline]
+    pub(crate) fn of(&mut self, pair: &Pair) -> &mut Flow {
+        let numbered = &mut self.numbered;
+        self.table.entry(*pair, || {
+            *numbered = numbered.wrapping_add(1).max(1);
+            Flow {
+                number: *numbered,
+                announced: false,
+                verdict: Verdict::Undecided,
+                generation: 0,
+                last: RecordPos::NONE,
+            }
+        })
+    }
+
+    pub(crate) fn evicted(&self) -> u64 {
+        self.table.evicted()
+    }
+}

@@ -1,0 +1,148 @@
+//! A line and what waits in it.
+//!
+//! ```text
+//!   released            scanned              published
+//!  ────┬───────────────────┬────────────────────┬────
+//!      │ w . . w w . w . . │ not looked at yet  │          w waits, . has left
+//!  ────┴───────────────────┴────────────────────┴────
+//! ```
+//!
+//! Records leave in any order, room is given back in theirs: everything before the first that waits.
+//! A decided record leaves as soon as it is looked at; it does not wait behind an undecided one.
+
+use earwitness_wire::{Endpoint, Verdict};
+
+use crate::{
+    exit::{Exit, Reason},
+    hash::Pair,
+    held::{DelayLine, Held, Hint},
+    limits::{LINE_FREE_DIVISOR, RELEASE_RECORDS, WAITING_MAX, WAITING_RECORD_BYTES},
+    waiting::{Waiter, Waiting},
+};
+
+/// The consumer's side of one line.
+#[derive(Debug)]
+pub(crate) struct Gate<L> {
+    line: L,
+    scanned: u64,
+    waiting: Waiting,
+}
+
+impl<L: DelayLine> Gate<L> {
+    pub(crate) fn new(line: L) -> Self {
+        let records = usize::try_from(line.capacity()).unwrap_or(usize::MAX) / WAITING_RECORD_BYTES;
+        let scanned = line.released();
+        Self { line, scanned, waiting: Waiting::new(records.clamp(1, WAITING_MAX)) }
+    }
+
+    pub(crate) fn line(&self) -> &L {
+        &self.line
+    }
+
+    /// Looks at everything published since the last time.
+    #[inline]
+    pub(crate) fn scan(&mut self, exit: &mut Exit) {
+        self.line.refresh();
+        let mut looked_at = 0;
+        while let Some(held) = self.line.peek(self.scanned) {
+            let next = held.next;
+            match held.meta.hint {
+                Hint::Media => {
+                    if let Some(pair) = exit.arrive(&held) {
+                        if self.waiting.is_full() {
+                            leave_first(&self.line, &mut self.waiting, exit, Reason::Pressed);
+                        }
+                        self.waiting.push(waiter(&held, self.scanned), &pair.dst);
+                    }
+                }
+                Hint::Signalling => exit.signalling(&held),
+                Hint::Fragment => exit.fragment(&held),
+            }
+            self.scanned = next;
+            looked_at += 1;
+            if looked_at % RELEASE_RECORDS == 0 {
+                self.release();
+            }
+        }
+        if looked_at > 0 {
+            self.press(exit);
+        }
+    }
+
+    /// What waits for a verdict on `dst` leaves, if there is one now.
+    pub(crate) fn decide(&mut self, dst: &Endpoint, exit: &mut Exit) {
+        if matches!(exit.verdicts.get(dst), None | Some(Verdict::Undecided)) {
+            return;
+        }
+        let line = &self.line;
+        self.waiting.take(dst, |waiter| {
+            let (held, pair) = look(line, &waiter);
+            exit.depart(&held, &pair, Reason::Decided);
+        });
+        self.release();
+    }
+
+    /// What came at or before `until_ns` has waited long enough.
+    pub(crate) fn expire(&mut self, until_ns: u64, exit: &mut Exit) {
+        let mut left = false;
+        while self.waiting.front().is_some_and(|first| first.ts_ns <= until_ns) {
+            leave_first(&self.line, &mut self.waiting, exit, Reason::Expired);
+            left = true;
+        }
+        if left {
+            self.release();
+        }
+    }
+
+    /// Everything leaves: the line is closed.
+    pub(crate) fn empty(&mut self, exit: &mut Exit) {
+        while self.waiting.front().is_some() {
+            leave_first(&self.line, &mut self.waiting, exit, Reason::Pressed);
+        }
+        self.release();
+    }
+
+    /// Counts, by source, the packets that nobody looked at yet.
+    pub(crate) fn unseen(&mut self, mut each: impl FnMut(u8, u64)) {
+        self.line.refresh();
+        let mut at = self.scanned;
+        while let Some(held) = self.line.peek(at) {
+            each(held.meta.source, held.meta.packets.into());
+            at = held.next;
+        }
+    }
+
+    /// Keeps a part of the line free: what waits longest leaves before its time.
+    fn press(&mut self, exit: &mut Exit) {
+        let capacity = self.line.capacity();
+        let used_max = capacity - capacity / LINE_FREE_DIVISOR;
+        self.release();
+        while self.scanned - self.line.released() > used_max {
+            leave_first(&self.line, &mut self.waiting, exit, Reason::Pressed);
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        let first = self.waiting.front().map(|first| first.position);
+        self.line.release(first.unwrap_or(self.scanned));
+    }
+}
+
+/// The one that waits longest leaves.
+fn leave_first<L: DelayLine>(line: &L, waiting: &mut Waiting, exit: &mut Exit, reason: Reason) {
+    let Some(first) = waiting.front() else { return };
+    let (held, pair) = look(line, &first);
+    exit.depart(&held, &pair, reason);
+    waiting.pop(&pair.dst);
+}
+
+fn waiter(held: &Held<'_>, position: u64) -> Waiter {
+    Waiter { position, ts_ns: held.meta.ts_ns }
+}
+
+fn look<'l, L: DelayLine>(line: &'l L, waiter: &Waiter) -> (Held<'l>, Pair) {
+    let held = line.peek(waiter.position).expect("what waits is not released");
+    let pair = held.pair().expect("it had endpoints when it began to wait");
+    (held, pair)
+}

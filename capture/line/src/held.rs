@@ -1,0 +1,131 @@
+//! A packet in the delay line, and the contract that every delay line keeps: our own ring, or a BPF
+//! ring buffer that the kernel fills.
+//!
+//! The drain needs three things of a line: to see what is published, to look at any record that is
+//! not yet released, and to release. How the records came there is the line's own affair.
+
+use earwitness_wire::Endpoint;
+
+use crate::{
+    hash::Pair,
+    ring::{Meta, Overflow, Receiver},
+};
+
+/// Which way a record goes at the exit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Hint {
+    /// Written at once.
+    Signalling = 1,
+    /// Asks for its verdict, and waits for it.
+    Media = 2,
+    /// Part of a datagram, from a source that does not put datagrams together itself.
+    Fragment = 3,
+}
+
+impl Hint {
+    #[inline]
+    pub(crate) fn from_stored(stored: u8) -> Self {
+        match stored {
+            1 => Self::Signalling,
+            3 => Self::Fragment,
+            // A line only yields what it was given; media is the class that is held back.
+            _ => Self::Media,
+        }
+    }
+}
+
+/// A record that has not left its line.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    pub meta: Meta,
+    pub frame: &'a [u8],
+    /// Position of the record behind this one.
+    pub next: u64,
+}
+
+impl Held<'_> {
+    /// Source and destination of the UDP datagram within, read where steering found them; none if
+    /// there is none.
+    #[inline]
+    #[must_use]
+    pub fn pair(&self) -> Option<Pair> {
+        let header = self.frame.get(usize::from(self.meta.l3)..)?;
+        // The ports, counted from the IP header: they lie behind it.
+        let ports_at = usize::from(self.meta.payload).checked_sub(usize::from(self.meta.l3) + 8)?;
+        let ports = header.get(ports_at..)?.first_chunk::<4>()?;
+        let src_port = u16::from_be_bytes([ports[0], ports[1]]);
+        let dst_port = u16::from_be_bytes([ports[2], ports[3]]);
+        match header.first()? >> 4 {
+            4 if ports_at >= 20 => {
+                let header = header.first_chunk::<20>()?;
+                Some(Pair {
+                    src: Endpoint::v4([header[12], header[13], header[14], header[15]], src_port),
+                    dst: Endpoint::v4([header[16], header[17], header[18], header[19]], dst_port),
+                })
+            }
+            6 if ports_at >= 40 => Some(Pair {
+                src: Endpoint::v6(*header.get(8..)?.first_chunk()?, src_port),
+                dst: Endpoint::v6(*header.get(24..)?.first_chunk()?, dst_port),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The payload of UDP or TCP, as far as it was captured.
+    #[inline]
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        let start = usize::from(self.meta.payload);
+        let end = start + usize::from(self.meta.payload_len);
+        self.frame.get(start..end.min(self.frame.len())).unwrap_or_default()
+    }
+}
+
+/// A line with one producer and one consumer, of which this is the consumer's end.
+///
+/// Positions grow, a record keeps its position until it is released, and a released record is gone.
+pub trait DelayLine {
+    /// Looks for newly published records. Gives the position behind the last one.
+    fn refresh(&mut self) -> u64;
+    /// The record at `position`; none at the end of what [`DelayLine::refresh`] saw, or where the
+    /// producer is not done with a record yet.
+    fn peek(&self, position: u64) -> Option<Held<'_>>;
+    /// Gives everything before `position` back to the producer.
+    fn release(&mut self, position: u64);
+    /// The first position not yet released.
+    fn released(&self) -> u64;
+    /// How many bytes the line can hold.
+    fn capacity(&self) -> u64;
+    /// What found no room since the line was made; zero where the producer counts elsewhere.
+    fn overflow(&self) -> Overflow;
+}
+
+impl DelayLine for Receiver {
+    #[inline]
+    fn refresh(&mut self) -> u64 {
+        Self::refresh(self)
+    }
+
+    #[inline]
+    fn peek(&self, position: u64) -> Option<Held<'_>> {
+        Self::peek(self, position)
+    }
+
+    #[inline]
+    fn release(&mut self, position: u64) {
+        Self::release(self, position);
+    }
+
+    fn released(&self) -> u64 {
+        Self::released(self)
+    }
+
+    fn capacity(&self) -> u64 {
+        Self::capacity(self)
+    }
+
+    fn overflow(&self) -> Overflow {
+        Self::overflow(self)
+    }
+}

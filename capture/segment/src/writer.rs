@@ -1,0 +1,344 @@
+//! The writing end of a lane.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
+
+use crate::block::{self, BlockHeader};
+use crate::depot::Depot;
+use crate::disk::{Disk, RealDisk};
+use crate::limits::{
+    BLOCK_ALIGN, BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, BLOCK_HEADER_BYTES,
+    FRAME_BYTES_MAX, RECYCLE_DEFAULT, RECYCLE_MAX, SEGMENT_ALIGN, SEGMENT_BYTES_DEFAULT,
+    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+};
+use crate::map::Pen;
+use crate::record::{self, RECORD_LEN};
+use crate::{
+    AppendError, Keeper, LaneId, LaneKind, RecordMeta, RecordPos, SegmentError, SyncReport, recover,
+};
+
+/// How a lane is written.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    /// Size of a segment, a multiple of a page.
+    pub segment_bytes: u64,
+    /// A block closes when it holds this much.
+    pub block_bytes: u32,
+    /// Touch every page of a new segment when it is prepared, so that appending never faults.
+    pub prefault: bool,
+    /// Released segments kept for use again; more than that are deleted.
+    pub recycle_max: u32,
+    /// Names this run of the writer; the time it started, in nanoseconds.
+    pub epoch: u64,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            block_bytes: BLOCK_BYTES_DEFAULT,
+            prefault: false,
+            recycle_max: RECYCLE_DEFAULT,
+            epoch: 0,
+        }
+    }
+}
+
+impl WriterOptions {
+    fn check(&self) -> Result<(), SegmentError> {
+        let within = |option, value, minimum, maximum| {
+            if (minimum..=maximum).contains(&value) {
+                Ok(())
+            } else {
+                Err(SegmentError::Option { option, value, minimum, maximum })
+            }
+        };
+        within("segment_bytes", self.segment_bytes, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)?;
+        within("segment_bytes modulo a page", self.segment_bytes % SEGMENT_ALIGN, 0, 0)?;
+        let (minimum, maximum) = (BLOCK_BYTES_MIN.into(), BLOCK_BYTES_MAX.into());
+        within("block_bytes", self.block_bytes.into(), minimum, maximum)?;
+        within("recycle_max", self.recycle_max.into(), 0, RECYCLE_MAX.into())
+    }
+}
+
+/// What a writer has done since it was opened.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub struct WriterStats {
+    pub records: u64,
+    pub frame_bytes: u64,
+    pub blocks: u64,
+    pub segments: u64,
+    /// Records refused for want of a segment.
+    pub refused: u64,
+}
+
+/// Writes one lane. One thread owns it; what may block is done by its [`Keeper`].
+#[derive(Debug)]
+pub struct SegmentWriter {
+    depot: Arc<Depot>,
+    /// `None` until there is space for the first segment.
+    pen: Option<Pen>,
+    open: OpenBlock,
+    /// Records of the open block of a signalling lane.
+    buffer: Vec<u8>,
+    packer: Packer,
+    stats: WriterStats,
+}
+
+/// The block that records go to now.
+#[derive(Copy, Clone, Debug)]
+struct OpenBlock {
+    offset: u64,
+    /// Bytes of records so far.
+    used: usize,
+    /// Bytes of records that fit; 0 if no block is open.
+    capacity: usize,
+    records: u32,
+    first_ts_ns: u64,
+    last_ts_ns: u64,
+}
+
+impl OpenBlock {
+    const NONE: Self =
+        Self { offset: 0, used: 0, capacity: 0, records: 0, first_ts_ns: u64::MAX, last_ts_ns: 0 };
+}
+
+impl SegmentWriter {
+    /// `dir` is the folder of segments (`<data_dir>/segments`), created if it is missing. An existing
+    /// lane is recovered (S2) and continued in a new segment. That there is no space for one is no
+    /// error here: appends are refused until [`Self::prepare_next`] has found some.
+    pub fn open(
+        dir: &Path,
+        lane: LaneId,
+        kind: LaneKind,
+        options: WriterOptions,
+    ) -> Result<Self, SegmentError> {
+        Self::open_on(Arc::new(RealDisk), dir, lane, kind, options)
+    }
+
+    /// As [`Self::open`], on another disk.
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        lane: LaneId,
+        kind: LaneKind,
+        options: WriterOptions,
+    ) -> Result<Self, SegmentError> {
+        options.check()?;
+        let depot = Arc::new(Depot::open(dir, lane, kind, options, disk)?);
+        recover::continue_lane(&depot)?;
+        let pen = match depot.prepare_next() {
+            Ok(()) => depot.take_next().ok(),
+            Err(SegmentError::NoSpace { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let stats = WriterStats { segments: pen.is_some().into(), ..WriterStats::default() };
+        Ok(Self {
+            depot,
+            pen,
+            open: OpenBlock::NONE,
+            buffer: Vec::new(),
+            packer: Packer::default(),
+            stats,
+        })
+    }
+
+    /// Copies a record into the open block; readers see it once the block closes.
+    ///
+    /// No system call unless a segment is full and the next was not prepared.
+    pub fn append(&mut self, meta: &RecordMeta, frame: &[u8]) -> Result<RecordPos, AppendError> {
+        if frame.len() > FRAME_BYTES_MAX as usize {
+            return Err(AppendError::TooLarge { bytes: frame.len(), bytes_max: FRAME_BYTES_MAX });
+        }
+        let length = record::record_len(frame.len());
+        if self.open.used + length > self.open.capacity {
+            self.make_room(length).inspect_err(|_| self.stats.refused += 1)?;
+        }
+        let at = self.open.used;
+        let head = record::encode(meta, frame.len() as u32, at);
+        let pos = match self.depot.kind {
+            LaneKind::Media => self.put_mapped(at, length, &head, frame),
+            LaneKind::Signalling => self.put_buffered(length, &head, frame),
+        };
+        self.open.used += length;
+        self.open.records += 1;
+        self.open.first_ts_ns = self.open.first_ts_ns.min(meta.ts_ns);
+        self.open.last_ts_ns = self.open.last_ts_ns.max(meta.ts_ns);
+        self.stats.records += 1;
+        self.stats.frame_bytes += frame.len() as u64;
+        Ok(pos)
+    }
+
+    fn put_mapped(
+        &mut self,
+        at: usize,
+        length: usize,
+        head: &[u8; RECORD_LEN],
+        frame: &[u8],
+    ) -> RecordPos {
+        let pen = self.pen.as_mut().expect("a block is open only in a segment");
+        let start = self.open.offset + BLOCK_HEADER_BYTES + at as u64;
+        pen.write(start, head);
+        pen.write(start + RECORD_LEN as u64, frame);
+        let padding = length - RECORD_LEN - frame.len();
+        pen.write(start + (length - padding) as u64, &[0; 8][..padding]);
+        RecordPos::media(self.seq(), start)
+    }
+
+    fn put_buffered(&mut self, length: usize, head: &[u8; RECORD_LEN], frame: &[u8]) -> RecordPos {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(head);
+        self.buffer.extend_from_slice(frame);
+        self.buffer.resize(start + length, 0);
+        let block = (self.open.offset / BLOCK_ALIGN) as u32;
+        RecordPos::signalling(self.seq(), block, self.open.records)
+    }
+
+    /// Closes the open block and moves the committed mark (S1).
+    pub fn flush(&mut self) {
+        self.close_block();
+        if self.pen.as_ref().is_some_and(Pen::is_failed) {
+            // If there is no other segment now, the next flush finds one.
+            let _ = self.next_segment();
+        }
+    }
+
+    /// Flushes and makes everything written durable (S6). Blocks for as long as the disk takes: a thread
+    /// that must not wait leaves it to its [`Keeper`].
+    pub fn sync(&mut self) -> Result<SyncReport, SegmentError> {
+        self.flush();
+        match self.depot.sync() {
+            Err(SegmentError::Sync { .. }) if self.pen.as_ref().is_some_and(Pen::is_failed) => {
+                // Leave the segment whose sync failed, so that it can be written again elsewhere.
+                self.next_segment().ok();
+                self.depot.sync()
+            }
+            other => other,
+        }
+    }
+
+    /// Makes the next segment ready, so that no append waits for its allocation; also what tries
+    /// again after `NoSpace`. Costs nothing while one is ready.
+    pub fn prepare_next(&mut self) -> Result<(), SegmentError> {
+        self.depot.prepare_next()
+    }
+
+    /// Gives a closed segment up for use again (S5 is the caller's to keep).
+    pub fn release(&mut self, seq: u32) -> Result<(), SegmentError> {
+        self.depot.release(seq)
+    }
+
+    /// Whoever does for this lane what may block, on another thread.
+    pub fn keeper(&self) -> Keeper {
+        Keeper::new(Arc::clone(&self.depot))
+    }
+
+    pub fn lane(&self) -> LaneId {
+        self.depot.lane
+    }
+
+    pub fn kind(&self) -> LaneKind {
+        self.depot.kind
+    }
+
+    pub fn stats(&self) -> WriterStats {
+        self.stats
+    }
+
+    fn seq(&self) -> u32 {
+        self.pen.as_ref().map_or(0, Pen::seq)
+    }
+
+    /// Opens a block that has room for `length` bytes, in the next segment if need be.
+    #[cold]
+    fn make_room(&mut self, length: usize) -> Result<(), AppendError> {
+        self.close_block();
+        let needed = BLOCK_HEADER_BYTES + length as u64;
+        let fits = |pen: &Pen| !pen.is_failed() && pen.bytes() - pen.committed() >= needed;
+        if !self.pen.as_ref().is_some_and(fits) {
+            self.next_segment()?;
+        }
+        let pen = self.pen.as_ref().expect("there is a segment: next_segment made it");
+        let wanted = u64::from(self.depot.options.block_bytes).max(needed);
+        let capacity = wanted.min(pen.bytes() - pen.committed()) - BLOCK_HEADER_BYTES;
+        self.open =
+            OpenBlock { offset: pen.committed(), capacity: capacity as usize, ..OpenBlock::NONE };
+        Ok(())
+    }
+
+    fn next_segment(&mut self) -> Result<(), AppendError> {
+        debug_assert_eq!(self.open.capacity, 0, "the block is closed before the segment");
+        self.pen = Some(self.depot.take_next()?);
+        self.stats.segments += 1;
+        Ok(())
+    }
+
+    fn close_block(&mut self) {
+        let open = std::mem::replace(&mut self.open, OpenBlock::NONE);
+        if open.records == 0 {
+            return;
+        }
+        let pen = self.pen.as_mut().expect("a block is open only in a segment");
+        let packed = match self.depot.kind {
+            LaneKind::Media => None,
+            LaneKind::Signalling => self.packer.pack(&self.buffer),
+        };
+        let stored_len = packed.map_or(open.used, <[u8]>::len);
+        let header = BlockHeader {
+            seq: pen.seq(),
+            epoch: pen.epoch(),
+            block: (open.offset / BLOCK_ALIGN) as u32,
+            compressed: packed.is_some(),
+            records: open.records,
+            stored_len: stored_len as u32,
+            raw_len: open.used as u32,
+            first_ts_ns: open.first_ts_ns,
+            last_ts_ns: open.last_ts_ns,
+        };
+        let contents = open.offset + BLOCK_HEADER_BYTES;
+        if self.depot.kind == LaneKind::Signalling {
+            pen.write(contents, packed.unwrap_or(&self.buffer));
+            self.buffer.clear();
+        }
+        let sealed = header.seal(pen.written(contents, stored_len));
+        pen.write(open.offset, &sealed);
+        pen.commit(block::end_of(open.offset, stored_len as u64));
+        self.stats.blocks += 1;
+    }
+}
+
+impl Drop for SegmentWriter {
+    fn drop(&mut self) {
+        self.close_block();
+        self.depot.finish();
+    }
+}
+
+/// Compresses signalling blocks without allocating for each.
+#[derive(Default)]
+struct Packer {
+    table: CompressTable,
+    packed: Vec<u8>,
+}
+
+impl std::fmt::Debug for Packer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Packer").finish_non_exhaustive()
+    }
+}
+
+impl Packer {
+    /// `None` where compression does not save a cache line.
+    fn pack(&mut self, raw: &[u8]) -> Option<&[u8]> {
+        let worst = get_maximum_output_size(raw.len());
+        if self.packed.len() < worst {
+            self.packed.resize(worst, 0);
+        }
+        let length = compress_into_with_table(raw, &mut self.packed, &mut self.table).ok()?;
+        let align = BLOCK_ALIGN as usize;
+        (length.next_multiple_of(align) < raw.len().next_multiple_of(align))
+            .then(|| &self.packed[..length])
+    }
+}

@@ -1,0 +1,168 @@
+//! The thread that may wait for the disk, so that writing threads need not: allocates segments ahead, syncs, and gives
+//! released ones back.
+
+use std::sync::{Arc, Barrier};
+use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
+use std::{io, iter};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use earwitness_ipc::Fault;
+use earwitness_segment::{Keeper, SegmentError};
+use mio::Waker;
+
+use crate::limits::{KEEPER_INTERVAL, ORDERS_MAX, SYNC_INTERVAL};
+use crate::thread::{Content, Crew, Report};
+
+/// Segments (lane, seq) that nobody needs (S5).
+type Released = Vec<(u16, u32)>;
+
+/// The main thread's end.
+#[derive(Debug)]
+pub(crate) struct KeeperThread {
+    releases: Sender<Released>,
+    handle: JoinHandle<()>,
+}
+
+impl KeeperThread {
+    /// Starts the thread; it has made every call that starting takes when this returns.
+    pub(crate) fn start(keepers: Vec<Keeper>, crew: &Crew) -> io::Result<Self> {
+        let (releases, inbox) = bounded(ORDERS_MAX);
+        let (reports, waker) = crew.reporter();
+        let lanes = keepers.into_iter().map(|keeper| Lane { keeper, failing: false }).collect();
+        let house = House { lanes, reports, waker, thread: crew.len() };
+        let ready = Arc::new(Barrier::new(2));
+        let started = Arc::clone(&ready);
+        let handle = Builder::new().name("keeper".into()).spawn(move || {
+            started.wait();
+            house.run(&inbox);
+        })?;
+        ready.wait();
+        Ok(Self { releases, handle })
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        !self.releases.is_full()
+    }
+
+    /// Gives segments back. Who asks first whether there is room loses none.
+    pub(crate) fn release(&self, segments: Released) {
+        // A keeper that has ended leaves segments to the next start.
+        let _ = self.releases.try_send(segments);
+    }
+
+    /// Ends the thread; the lanes are synced by those who wrote them.
+    pub(crate) fn stop(self) {
+        drop(self.releases);
+        // It panicked, and so did the process: nobody gets here.
+        let _ = self.handle.join();
+    }
+}
+
+#[derive(Debug)]
+struct House {
+    lanes: Vec<Lane>,
+    reports: Sender<Report>,
+    waker: Arc<Waker>,
+    thread: usize,
+}
+
+#[derive(Debug)]
+struct Lane {
+    keeper: Keeper,
+    /// What went wrong was told already.
+    failing: bool,
+}
+
+impl House {
+    fn run(mut self, releases: &Receiver<Released>) {
+        let mut synced = Instant::now();
+        loop {
+            match releases.recv_timeout(KEEPER_INTERVAL) {
+                Ok(segments) => {
+                    let more = iter::from_fn(|| releases.try_recv().ok());
+                    let all: Vec<_> = iter::once(segments).chain(more).flatten().collect();
+                    all.into_iter().for_each(|(lane, seq)| self.release(lane, seq));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.prepare();
+            if synced.elapsed() >= SYNC_INTERVAL {
+                synced = Instant::now();
+                self.sync();
+            }
+        }
+    }
+
+    /// Signalling before media: where only one more segment fits, it is signalling's.
+    fn prepare(&mut self) {
+        use earwitness_segment::LaneKind::{Media, Signalling};
+        let mut full = false;
+        for kind in [Signalling, Media] {
+            for at in 0..self.lanes.len() {
+                if self.lanes[at].keeper.kind() != kind || (kind == Media && full) {
+                    continue;
+                }
+                let result = self.lanes[at].keeper.prepare_next();
+                full |= result.is_err();
+                self.note(at, result);
+            }
+        }
+    }
+
+    fn sync(&mut self) {
+        for at in 0..self.lanes.len() {
+            match self.lanes[at].keeper.sync() {
+                Ok(report) if report.given_up > 0 || report.bytes_lost > 0 => {
+                    let lane = self.lanes[at].keeper.lane().0;
+                    let text = format!(
+                        "lane {lane}: a sync failed; {} segments given up, {} bytes lost",
+                        report.given_up, report.bytes_lost
+                    );
+                    tracing::error!("{text}");
+                    self.tell(Fault::Disk, text);
+                }
+                Ok(_) => {}
+                Err(error) => self.note(at, Err(error)),
+            }
+        }
+    }
+
+    fn release(&mut self, lane: u16, seq: u32) {
+        let found = self.lanes.iter().find(|own| own.keeper.lane().0 == lane);
+        let failure = match found.map(|own| own.keeper.release(seq)) {
+            Some(Ok(())) => return,
+            Some(Err(error)) => error.to_string(),
+            None => "no such lane here".to_owned(),
+        };
+        self.tell(Fault::Release, format!("segment {seq} of lane {lane}: {failure}"));
+    }
+
+    /// Tells the first failure of a row, and that it is over.
+    fn note(&mut self, at: usize, result: Result<(), SegmentError>) {
+        let lane = &mut self.lanes[at];
+        let number = lane.keeper.lane().0;
+        match result {
+            Ok(()) if lane.failing => {
+                lane.failing = false;
+                tracing::info!(lane = number, "segments can be written again");
+            }
+            Err(error) if !lane.failing => {
+                lane.failing = true;
+                let text = format!("lane {number}: {error}");
+                tracing::error!("{text}");
+                self.tell(Fault::Disk, text);
+            }
+            _ => {}
+        }
+    }
+
+    fn tell(&self, fault: Fault, text: String) {
+        let report = Report { thread: self.thread, content: Content::Fault { fault, text } };
+        // Where main has no room for it, the log line stands.
+        if self.reports.try_send(report).is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `earwitness-capture`: see the library.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use earwitness_capture::options::{Action, Cli};
+use earwitness_capture::run;
+use tracing_subscriber::EnvFilter;
+
+const FAILED: u8 = 1;
+const WRONG_USE: u8 = 2;
+
+fn main() -> ExitCode {
+    let Action::Run(options) = Cli::parse().action;
+    if let Err(error) = options.check() {
+        eprintln!("earwitness-capture: {error}");
+        return ExitCode::from(WRONG_USE);
+    }
+    // A broken invariant stops the process, whichever thread finds it (S9).
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("earwitness-capture: {panic}");
+        std::process::abort();
+    }));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run::run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("earwitness-capture: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
