@@ -1,0 +1,142 @@
+//! The rows of the catalog as the outside sees them: their JSON is what `--json` and the API print.
+//!
+//! Unknown is null, never absent. Times are RFC 3339 in UTC with milliseconds, durations milliseconds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+
+/// Why something is recorded or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    pub recorded: bool,
+    pub rule: String,
+    pub trace: Vec<String>,
+}
+
+/// RTP packets of a recording or of a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packets {
+    pub received: u64,
+    pub lost: u64,
+    pub duplicate: u64,
+    pub late: u64,
+}
+
+/// Packets that the log or the network lost while the call ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub from: Timestamp,
+    pub until: Timestamp,
+    /// `network` where RTP's sequence says so, else the place in capture.
+    pub place: String,
+    pub packets: u64,
+}
+
+/// A finished recording.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordingRow {
+    pub id: String,
+    /// Id of the call (`calls list`).
+    pub call: String,
+    /// SIP Call-ID of its first leg.
+    pub call_id: String,
+    pub tenant: Option<String>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub direction: Option<String>,
+    /// First and last sample.
+    pub started_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    pub ended_at: Timestamp,
+    pub duration_ms: u64,
+    pub end_reason: Option<String>,
+    /// Relative to the data folder.
+    pub path: String,
+    pub json_path: String,
+    pub xml_path: String,
+    pub format: String,
+    pub channels: u8,
+    pub sample_rate: u32,
+    pub codecs: Vec<String>,
+    pub packets: Packets,
+    pub mos: Option<f64>,
+    pub decision: Decision,
+    pub gaps: Vec<Gap>,
+    pub sha256: String,
+    pub bytes: u64,
+}
+
+/// One SIP dialog of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegRow {
+    pub call_id: String,
+    pub from_tag: Option<String>,
+    pub to_tag: Option<String>,
+    pub state: String,
+    pub started_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+}
+
+/// One RTP stream of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamRow {
+    pub ssrc: u32,
+    pub src: String,
+    pub dst: String,
+    /// Who speaks: `caller` or `callee`.
+    pub side: String,
+    /// Heard in the recording; otherwise `reason` says why not.
+    pub heard: bool,
+    pub reason: Option<String>,
+    pub codecs: Vec<String>,
+    pub packets: Packets,
+    pub jitter_ms: Option<f64>,
+    pub mos: Option<f64>,
+}
+
+/// A key pressed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigitRow {
+    pub at: Timestamp,
+    pub side: String,
+    pub digit: String,
+    pub duration_ms: u32,
+    /// `rtp` or `info`.
+    pub by: String,
+}
+
+/// One line of a call's trace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRow {
+    pub at: Timestamp,
+    pub what: String,
+    pub detail: String,
+}
+
+/// A call, recorded or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallRow {
+    pub id: String,
+    pub call_id: String,
+    pub legs: Vec<LegRow>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub direction: Option<String>,
+    pub started_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// `trying`, `ringing`, `answered`, `ended`.
+    pub state: String,
+    pub end_reason: Option<String>,
+    /// There is a recording.
+    pub recorded: bool,
+    pub decision: Decision,
+    /// Ids of its recordings.
+    pub recordings: Vec<String>,
+    pub streams: Vec<StreamRow>,
+    pub dtmf: Vec<DigitRow>,
+    pub gaps: Vec<Gap>,
+    pub events: Vec<EventRow>,
+}

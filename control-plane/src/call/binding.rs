@@ -1,0 +1,171 @@
+//! Which call a media packet belongs to: what SDP announced, and when it was in force (CALL-3).
+//!
+//! A binding says: between two moments, media received at this address is of this party of this call.
+//! Because it holds for an interval, the order in which signalling and media reach us does not matter, and a
+//! port that the next call reuses does not carry the last one's audio (CALL-4). Nothing is learned from
+//! media alone.
+
+use std::collections::HashMap;
+
+use earwitness_wire::Endpoint;
+
+use super::limits::BINDINGS_PER_ENDPOINT_MAX;
+use super::{CallSlot, Party};
+
+/// Nanoseconds since the epoch, on packet time.
+pub type TsNs = u64;
+
+/// An open end: in force until something else is said.
+pub const OPEN: TsNs = TsNs::MAX;
+
+/// One party's receiving address for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding {
+    pub call: CallSlot,
+    /// Who receives there; the audio is the other party's.
+    pub receiver: Party,
+    pub from_ns: TsNs,
+    /// Exclusive.
+    pub until_ns: TsNs,
+}
+
+/// All addresses that calls announced.
+#[derive(Debug, Default)]
+pub struct Bindings {
+    by_endpoint: HashMap<Endpoint, Vec<Binding>>,
+    /// Bindings given up because an endpoint had too many at once.
+    pub overflowed: u64,
+}
+
+impl Bindings {
+    /// Announces `endpoint` at `at_ns`. An older call that still held it gives it up then; where nobody did,
+    /// the binding begins up to `early_ns` before, because media may overtake its SDP.
+    ///
+    /// Returns whether it is news; a repeated announcement of the same is not.
+    pub fn announce(
+        &mut self,
+        endpoint: Endpoint,
+        call: CallSlot,
+        receiver: Party,
+        at_ns: TsNs,
+        early_ns: u64,
+    ) -> bool {
+        let list = self.by_endpoint.entry(endpoint).or_default();
+        let mut from_ns = at_ns.saturating_sub(early_ns);
+        for old in list.iter_mut() {
+            if old.call == call && old.receiver == receiver && old.until_ns > at_ns {
+                return std::mem::replace(&mut old.until_ns, OPEN) != OPEN;
+            }
+            if old.call != call {
+                old.until_ns = old.until_ns.min(at_ns);
+                from_ns = from_ns.max(old.until_ns);
+            }
+        }
+        list.retain(|old| old.from_ns < old.until_ns);
+        if list.len() >= BINDINGS_PER_ENDPOINT_MAX {
+            list.remove(0);
+            self.overflowed += 1;
+        }
+        list.push(Binding { call, receiver, from_ns, until_ns: OPEN });
+        true
+    }
+
+    /// Ends what `call` holds of `endpoint` at `at`. Returns whether nobody holds it now.
+    pub fn close(&mut self, endpoint: &Endpoint, call: CallSlot, at: TsNs) -> bool {
+        let Some(list) = self.by_endpoint.get_mut(endpoint) else { return true };
+        for old in list.iter_mut().filter(|old| old.call == call) {
+            old.until_ns = old.until_ns.min(at.max(old.from_ns + 1));
+        }
+        list.iter().all(|binding| binding.until_ns <= at)
+    }
+
+    /// Forgets everything of `call` at `endpoint`, once its packets can no longer arrive.
+    pub fn forget(&mut self, endpoint: &Endpoint, call: CallSlot) {
+        if let Some(list) = self.by_endpoint.get_mut(endpoint) {
+            list.retain(|binding| binding.call != call);
+            if list.is_empty() {
+                self.by_endpoint.remove(endpoint);
+            }
+        }
+    }
+
+    /// Whether a call has `endpoint`, or had it until lately.
+    #[must_use]
+    pub fn is_bound(&self, endpoint: &Endpoint) -> bool {
+        self.by_endpoint.contains_key(endpoint)
+    }
+
+    /// What a packet for `endpoint` at `at` belongs to.
+    #[must_use]
+    pub fn find(&self, endpoint: &Endpoint, at: TsNs) -> Option<Binding> {
+        let list = self.by_endpoint.get(endpoint)?;
+        list.iter().find(|binding| binding.from_ns <= at && at < binding.until_ns).copied()
+    }
+
+    /// Whether no address is bound, or was until lately.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_endpoint.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EARLY_NS: u64 = 10;
+
+    fn slot(call: u32) -> CallSlot {
+        CallSlot::new(call, 0)
+    }
+
+    /// CALL-4: the port goes to the next call at its own announcement, and late packets stay with the first.
+    #[test]
+    fn a_reused_port_belongs_to_each_call_in_its_time() {
+        let mut bindings = Bindings::default();
+        let port = Endpoint::default();
+        assert!(bindings.announce(port, slot(1), Party::Caller, 100, EARLY_NS));
+        bindings.close(&port, slot(1), 200);
+        assert!(bindings.announce(port, slot(2), Party::Caller, 180, EARLY_NS));
+        assert_eq!(bindings.find(&port, 179).map(|found| found.call), Some(slot(1)));
+        assert_eq!(bindings.find(&port, 180).map(|found| found.call), Some(slot(2)));
+        assert_eq!(bindings.find(&port, 89), None);
+    }
+
+    /// CALL-3: media that overtakes its SDP is bound, unless the address was still another call's.
+    #[test]
+    fn media_may_be_early() {
+        let mut bindings = Bindings::default();
+        let port = Endpoint::default();
+        bindings.announce(port, slot(1), Party::Caller, 100, EARLY_NS);
+        assert_eq!(bindings.find(&port, 90).map(|found| found.call), Some(slot(1)));
+        bindings.close(&port, slot(1), 195);
+        bindings.announce(port, slot(2), Party::Caller, 200, EARLY_NS);
+        assert_eq!(bindings.find(&port, 194).map(|found| found.call), Some(slot(1)));
+        assert_eq!(bindings.find(&port, 195).map(|found| found.call), Some(slot(2)));
+    }
+
+    #[test]
+    fn repeating_an_announcement_is_no_news_and_reopens_a_closed_one() {
+        let mut bindings = Bindings::default();
+        let port = Endpoint::default();
+        assert!(bindings.announce(port, slot(1), Party::Caller, 100, 0));
+        assert!(!bindings.announce(port, slot(1), Party::Caller, 150, 0));
+        bindings.close(&port, slot(1), 300);
+        assert!(bindings.announce(port, slot(1), Party::Caller, 250, 0));
+        assert_eq!(bindings.find(&port, 100_000).map(|found| found.from_ns), Some(100));
+    }
+
+    #[test]
+    fn closing_says_whether_anybody_still_holds_the_address() {
+        let mut bindings = Bindings::default();
+        let port = Endpoint::default();
+        bindings.announce(port, slot(1), Party::Caller, 100, 0);
+        bindings.announce(port, slot(2), Party::Caller, 200, 0);
+        assert!(!bindings.close(&port, slot(1), 250));
+        assert!(bindings.close(&port, slot(2), 300));
+        bindings.forget(&port, slot(1));
+        bindings.forget(&port, slot(2));
+        assert!(bindings.is_empty());
+    }
+}

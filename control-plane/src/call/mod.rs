@@ -1,0 +1,232 @@
+//! Calls: what signalling and the log say of them, gathered until they are over.
+//!
+//! Here is what a call *is*: parties, legs, announced addresses, media, decision, trace. How messages change
+//! it is in `crate::intake`; how it becomes a file is in `crate::finish`. No I/O, no clocks.
+
+pub mod binding;
+pub mod limits;
+pub mod media;
+pub mod select;
+pub mod table;
+pub mod trace;
+
+use earwitness_policy::{Answer, Decision};
+use earwitness_segment::{LaneId, RecordPos};
+pub use earwitness_voip::dialog::Party;
+use earwitness_voip::sdp::PayloadType;
+use earwitness_wire::Endpoint;
+
+use binding::TsNs;
+use limits::{DIGITS_MAX, ENDPOINTS_PER_CALL_MAX, GAPS_MAX, LEGS_MAX, SIGNALLING_MAX};
+use media::Media;
+use trace::Trace;
+
+/// A call's place in the table, with the generation that tells it from who had the place before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallSlot {
+    index: u32,
+    generation: u32,
+}
+
+impl CallSlot {
+    #[must_use]
+    pub const fn new(index: u32, generation: u32) -> Self {
+        Self { index, generation }
+    }
+}
+
+/// Index of a leg in its call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LegIndex(pub u8);
+
+/// Where a call is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Trying,
+    Ringing,
+    Answered,
+    Ended,
+}
+
+impl State {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trying => "trying",
+            Self::Ringing => "ringing",
+            Self::Answered => "answered",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// One SIP dialog of the call; each branch of a fork is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    pub call_id: String,
+    pub from_tag: Option<String>,
+    pub to_tag: Option<String>,
+    pub state: State,
+    pub started_ns: TsNs,
+    pub answered_ns: Option<TsNs>,
+    pub ended_ns: Option<TsNs>,
+}
+
+/// An address at which a party said it receives audio, and what arrives there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    pub party: Party,
+    /// Which SIP hop announced it: a relay's two sides are two hops of one call.
+    pub hop: u8,
+    /// Whose answer it was; `None` for the caller, who is the same to every branch.
+    pub leg: Option<LegIndex>,
+    pub rtp: Endpoint,
+    pub rtcp: Option<Endpoint>,
+    pub from_ns: TsNs,
+    /// What payload type numbers mean there, oldest first.
+    pub payload_types: Vec<(TsNs, Vec<PayloadType>)>,
+    /// Keys were agreed: what arrives cannot be heard without them.
+    pub encrypted: bool,
+}
+
+/// Packets that the log lacks while the call ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerGap {
+    pub from_ns: TsNs,
+    pub until_ns: TsNs,
+    pub place: String,
+    pub packets: u64,
+}
+
+/// A key pressed, by SIP INFO (those in RTP are found when the audio is rendered).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digit {
+    pub at_ns: TsNs,
+    pub party: Party,
+    pub digit: char,
+    pub duration_ms: u32,
+}
+
+/// One call.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub slot: CallSlot,
+    /// Sortable by start, the same each time the same log is read.
+    pub id: String,
+    /// SIP Call-ID of the first leg.
+    pub call_id: String,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub state: State,
+    pub started_ns: TsNs,
+    pub answered: Option<(LegIndex, TsNs)>,
+    pub ended_ns: Option<TsNs>,
+    pub end_reason: Option<String>,
+    /// The last SIP message or media packet.
+    pub heard_ns: TsNs,
+    pub legs: Vec<Leg>,
+    pub announced: Vec<Announced>,
+    /// Addresses that nobody announced but a party sends to, and who would receive there.
+    pub aliases: Vec<(Endpoint, Party)>,
+    /// Addresses of video, fax and the like, which are not recorded.
+    pub left_out: Vec<Endpoint>,
+    pub session_expired: bool,
+    pub media: Media,
+    pub digits: Vec<Digit>,
+    pub decision: Option<Decision>,
+    pub trace: Trace,
+    pub ledger: Vec<LedgerGap>,
+    /// Its SIP messages in the log, for the ladder and for export; bounded.
+    pub signalling: Vec<(LaneId, RecordPos)>,
+    /// Seen from its middle: capture began after it did.
+    pub joined_late: bool,
+}
+
+impl Call {
+    /// Adds a leg, unless the bound is reached.
+    pub fn add_leg(&mut self, leg: Leg) -> Option<LegIndex> {
+        if self.legs.len() >= LEGS_MAX {
+            return None;
+        }
+        self.legs.push(leg);
+        u8::try_from(self.legs.len() - 1).ok().map(LegIndex)
+    }
+
+    /// Keeps the place of a message.
+    pub fn add_message(&mut self, lane: LaneId, pos: RecordPos) {
+        if self.signalling.len() < SIGNALLING_MAX && self.signalling.last() != Some(&(lane, pos)) {
+            self.signalling.push((lane, pos));
+        }
+    }
+
+    /// Adds or renews what a party announced. Returns whether the address is new to the call.
+    pub fn announce(&mut self, news: Announced) -> bool {
+        let same = |known: &&mut Announced| {
+            known.rtp == news.rtp
+                && known.party == news.party
+                && known.hop == news.hop
+                && known.leg == news.leg
+        };
+        if let Some(known) = self.announced.iter_mut().find(same) {
+            known.rtcp = news.rtcp.or(known.rtcp);
+            known.encrypted = news.encrypted;
+            for (at_ns, types) in news.payload_types {
+                if known.payload_types.last().is_none_or(|(_, last)| *last != types)
+                    && known.payload_types.len() < ENDPOINTS_PER_CALL_MAX
+                {
+                    known.payload_types.push((at_ns, types));
+                }
+            }
+            return false;
+        }
+        if self.announced.len() >= ENDPOINTS_PER_CALL_MAX {
+            self.trace.note(
+                news.from_ns,
+                "limit",
+                format!("{} not followed: too many addresses", news.rtp),
+            );
+            return false;
+        }
+        let new_address = !self.announced.iter().any(|known| known.rtp == news.rtp);
+        self.announced.push(news);
+        new_address
+    }
+
+    /// The addresses that capture was told of: media and its RTCP.
+    pub fn endpoints(&self) -> impl Iterator<Item = (Endpoint, Party)> + '_ {
+        self.announced.iter().flat_map(|known| {
+            [Some(known.rtp), known.rtcp].into_iter().flatten().map(|at| (at, known.party))
+        })
+    }
+
+    /// Whether policy wants it.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.decision.as_ref().is_some_and(|decision| decision.answer == Answer::Record)
+    }
+
+    /// Keeps a digit.
+    pub fn add_digit(&mut self, digit: Digit) {
+        if self.digits.len() < DIGITS_MAX {
+            self.digits.push(digit);
+        }
+    }
+
+    /// Notes packets that are missing.
+    pub fn add_gap(&mut self, gap: LedgerGap) {
+        self.trace.note(
+            gap.from_ns,
+            "gap",
+            format!("{} packets lost at {}", gap.packets, gap.place),
+        );
+        if self.ledger.len() < GAPS_MAX {
+            self.ledger.push(gap);
+        }
+    }
+
+    /// When it was over for its parties, or last heard of.
+    #[must_use]
+    pub fn over_ns(&self) -> TsNs {
+        self.ended_ns.unwrap_or(self.heard_ns)
+    }
+}

@@ -1,0 +1,38 @@
+//! The examples below each `--help`.
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  earwitness doctor                                    what this machine lacks
+  earwitness run --config /etc/earwitness/earwitness.toml
+  earwitness replay trace.pcapng --data-dir ./data     record the calls of a capture file
+  earwitness recordings list --data-dir ./data
+Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong use or configuration.";
+
+pub(super) const RUN: &str = "\
+Example:
+  earwitness run --config earwitness.toml
+with the smallest configuration:
+  [capture]
+  interfaces = [\"eth1\"]
+Stops cleanly on SIGTERM or SIGINT. All keys: earwitness config reference";
+
+pub(super) const REPLAY: &str = "\
+Examples:
+  earwitness replay trace.pcap --data-dir ./data
+  earwitness replay tap-a.pcap tap-b.pcap --data-dir ./data --json
+  tcpdump -w - -r big.pcap udp | earwitness replay - --data-dir ./data";
+
+pub(super) const LIST: &str = "\
+Examples:
+  earwitness calls list --data-dir ./data
+  earwitness recordings list --data-dir ./data --json | jq .path";
+
+pub(super) const EXPORT: &str = "\
+Examples:
+  earwitness recordings export 0198f3 --data-dir ./data -o call.wav
+  earwitness recordings export 0198f3 --data-dir ./data -o call.mp3 --format mp3
+  earwitness recordings export 0198f3 --data-dir ./data -o call.pcapng --format pcapng";
+
+pub(super) const CHECK: &str = "\
+Example:
+  earwitness check --data-dir /var/lib/earwitness && echo clean";

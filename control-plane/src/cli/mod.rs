@@ -1,0 +1,151 @@
+//! The command line: what people type, and which function answers. Logic is elsewhere.
+
+mod examples;
+mod listing;
+mod pages;
+mod replay;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use listing::{ListError, calls_list, recordings_list};
+pub use pages::{completion, man_pages};
+pub use replay::replay_files;
+
+/// Earwitness records phone calls from a network tap.
+#[derive(Debug, Parser)]
+#[command(name = "earwitness", version, about, long_about = None, after_help = examples::EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The daemon: capture, calls, recordings, metrics.
+    #[command(after_help = examples::RUN)]
+    Run(Run),
+    /// The whole pipeline over pcap or pcapng files, on packet time.
+    #[command(after_help = examples::REPLAY)]
+    Replay(Replay),
+    /// Calls, recorded or not, with the reason.
+    #[command(subcommand)]
+    Calls(Calls),
+    /// Finished recordings.
+    #[command(subcommand)]
+    Recordings(Recordings),
+    /// Proves the storage invariants; exit 1 and one line for each breach.
+    #[command(after_help = examples::CHECK)]
+    Check(DataDir),
+    /// Says what this machine lacks for full speed.
+    Doctor(Doctor),
+    /// Configuration: the reference page, or whether a file is valid.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Writes the manual pages into a folder.
+    Man {
+        /// Folder, made if missing.
+        dir: PathBuf,
+    },
+    /// Prints the completion script of a shell.
+    Completion { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// pcap or pcapng files, merged by time; `-` reads standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Data folder, made if missing.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Configuration file (TOML); its `data_dir` and `interfaces` are not used.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Prints each call and recording as a JSON line, and a summary last.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DataDir {
+    /// Data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Interfaces to look at; without it, all.
+    #[arg(long, value_name = "NAME")]
+    pub interface: Vec<String>,
+    /// JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Calls {
+    /// Every call, oldest first.
+    #[command(after_help = examples::LIST)]
+    List(List),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Recordings {
+    /// Every recording, oldest first.
+    #[command(after_help = examples::LIST)]
+    List(List),
+    /// Copies a recording, converted if asked, or its packets as pcapng.
+    #[command(after_help = examples::EXPORT)]
+    Export(Export),
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Id of the recording (`earwitness recordings list`); a unique beginning is enough.
+    pub id: String,
+    /// Data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// File to write; `-` for standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Format: that of the recording, unless said.
+    #[arg(long, value_enum)]
+    pub format: Option<ExportFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    Wav,
+    Mp3,
+    Opus,
+    Pcapng,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Prints the reference page.
+    Reference,
+    /// Says whether a file is valid.
+    Check { file: PathBuf },
+}

@@ -1,0 +1,308 @@
+//! The capture process: started, spoken to through its door, started again when it ends.
+//!
+//! A capture process that outlived the last control plane is taken over, so that a crash here loses no packet
+//! there (OPS-6).
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use earwitness_ipc::{Command, ControlDoor, DoorError, Event, FlowSeen, VERSION, VerdictChange};
+use sha2::{Digest, Sha256};
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::programs;
+
+/// Between two attempts to connect.
+const KNOCK_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a capture process may take to answer before that is said.
+const SLOW_START: Duration = Duration::from_secs(10);
+/// Between two starts of a capture process that keeps ending: doubles up to the second.
+const RESTART_MIN: Duration = Duration::from_millis(200);
+const RESTART_MAX: Duration = Duration::from_secs(10);
+/// How long it may take to end in order.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why there is no capture process.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    #[error(transparent)]
+    Missing(#[from] programs::NotFound),
+    #[error("cannot start {program}: {source}")]
+    Start { program: PathBuf, source: io::Error },
+    #[error("earwitness-capture ended at once with {status}: its line above says why")]
+    EndedAtOnce { status: String },
+}
+
+/// What has come through the door.
+#[derive(Debug, Default)]
+pub struct News {
+    pub flows: Vec<FlowSeen>,
+    /// A capture process has just answered: it knows no verdict yet.
+    pub connected: bool,
+}
+
+/// The process and its door.
+#[derive(Debug)]
+pub struct Capture {
+    program: PathBuf,
+    arguments: Vec<String>,
+    socket: PathBuf,
+    digest: [u8; 32],
+    child: Option<Child>,
+    door: Option<ControlDoor>,
+    /// `Hello` has come back.
+    greeted: bool,
+    ever_greeted: bool,
+    knocked: Option<Instant>,
+    started: Instant,
+    backoff: Duration,
+    start_again: Option<Instant>,
+    told_slow: bool,
+    metrics: Arc<Metrics>,
+}
+
+impl Capture {
+    /// Takes over a running capture process of this data folder, or starts one.
+    ///
+    /// # Errors
+    /// The program is missing or cannot be started.
+    pub fn start(
+        config: &Config,
+        data_dir: &Path,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, CaptureError> {
+        let program = programs::find(programs::CAPTURE, &config.capture.program)?;
+        let arguments = arguments(config, data_dir);
+        let digest: [u8; 32] = Sha256::digest(arguments.join("\0")).into();
+        let mut this = Self {
+            program,
+            arguments,
+            socket: data_dir.join("run/capture.sock"),
+            digest,
+            child: None,
+            door: None,
+            greeted: false,
+            ever_greeted: false,
+            knocked: None,
+            started: Instant::now(),
+            backoff: RESTART_MIN,
+            start_again: None,
+            told_slow: false,
+            metrics: Arc::clone(metrics),
+        };
+        this.knock();
+        if this.door.is_none() {
+            this.spawn()?;
+        } else {
+            tracing::info!("a capture process is running already; it is taken over");
+        }
+        Ok(this)
+    }
+
+    fn spawn(&mut self) -> Result<(), CaptureError> {
+        let digest: String = self.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let child = Process::new(&self.program)
+            .args(&self.arguments)
+            .args(["--config-digest", &digest])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|source| CaptureError::Start { program: self.program.clone(), source })?;
+        self.child = Some(child);
+        self.started = Instant::now();
+        self.told_slow = false;
+        Ok(())
+    }
+
+    /// Looks after process and door; what has come in is added to the news.
+    ///
+    /// # Errors
+    /// The very first process ended before it answered: the configuration or the machine is at fault.
+    pub fn attend(&mut self) -> Result<News, CaptureError> {
+        let mut news = News::default();
+        self.attend_child()?;
+        if self.door.is_none() && self.knocked.is_none_or(|at| at.elapsed() > KNOCK_INTERVAL) {
+            self.knock();
+        }
+        self.receive(&mut news);
+        if self.door.is_some()
+            && let Err(error) = self.door.as_mut().map_or(Ok(true), ControlDoor::flush)
+        {
+            self.hang_up(&error);
+        }
+        if !self.greeted && !self.told_slow && self.started.elapsed() > SLOW_START {
+            self.told_slow = true;
+            tracing::warn!("the capture process has not answered for {} s", SLOW_START.as_secs());
+        }
+        Ok(news)
+    }
+
+    fn attend_child(&mut self) -> Result<(), CaptureError> {
+        let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+        if let Some(status) = ended {
+            self.child = None;
+            if !self.ever_greeted {
+                return Err(CaptureError::EndedAtOnce { status: status.to_string() });
+            }
+            tracing::error!(%status, "the capture process has ended; it is started again");
+            self.door = None;
+            self.not_connected();
+            self.start_again = Some(Instant::now() + self.backoff);
+            self.backoff = (self.backoff * 2).min(RESTART_MAX);
+        }
+        if self.start_again.is_some_and(|at| at <= Instant::now()) {
+            self.start_again = None;
+            self.metrics.capture_restarts.inc();
+            self.spawn()?;
+        }
+        Ok(())
+    }
+
+    fn knock(&mut self) {
+        self.knocked = Some(Instant::now());
+        let Ok(mut door) = ControlDoor::connect(&self.socket) else { return };
+        let hello = Command::Hello { version: VERSION, config_digest: self.digest };
+        if door.send(hello).is_ok() {
+            self.door = Some(door);
+        }
+    }
+
+    fn receive(&mut self, news: &mut News) {
+        while let Some(door) = &mut self.door {
+            match door.receive() {
+                Ok(Some(event)) => self.event(event, news),
+                Ok(None) => return,
+                Err(DoorError::Message(source)) => {
+                    tracing::warn!(error = %source, "a message of the capture process cannot be read");
+                    self.metrics.capture_faults.inc();
+                }
+                Err(error) => self.hang_up(&error),
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event, news: &mut News) {
+        match event {
+            Event::Hello { config_digest, sources, pid, .. } => {
+                if config_digest != self.digest {
+                    tracing::info!(
+                        pid,
+                        "the running capture process has another configuration; it is replaced"
+                    );
+                    self.replace();
+                    return;
+                }
+                for source in &sources {
+                    tracing::info!(pid, interface = %source.interface, mode = %source.mode, reason = %source.reason, "capturing");
+                }
+                self.greeted = true;
+                self.ever_greeted = true;
+                self.backoff = RESTART_MIN;
+                self.metrics.capture_started(&sources);
+                self.metrics.capture_connected.set(1);
+                news.connected = true;
+            }
+            Event::FlowsSeen(flows) => news.flows.extend(flows),
+            Event::Stats(stats) => self.metrics.capture_stats(&stats),
+            Event::Error { fault, text } => {
+                self.metrics.capture_faults.inc();
+                tracing::warn!(?fault, "capture: {text}");
+            }
+        }
+    }
+
+    /// Ends a foreign capture process and starts our own when its door is gone.
+    fn replace(&mut self) {
+        if let Some(door) = &mut self.door {
+            // If it does not hear us, the door closes by itself and we are here again.
+            let _ = door.send(Command::Shutdown);
+        }
+        self.start_again = Some(Instant::now() + RESTART_MIN);
+    }
+
+    fn hang_up(&mut self, error: &DoorError) {
+        if self.greeted {
+            tracing::warn!(%error, "the door to the capture process is closed");
+        }
+        self.door = None;
+        self.not_connected();
+        if self.child.is_none() && self.start_again.is_none() {
+            // It was one that we took over.
+            self.start_again = Some(Instant::now() + self.backoff);
+        }
+    }
+
+    fn not_connected(&mut self) {
+        self.greeted = false;
+        self.metrics.capture_connected.set(0);
+    }
+
+    /// Sends commands; without a door they are dropped, and the next capture process is told everything anew.
+    pub fn send(&mut self, commands: impl IntoIterator<Item = Command>) {
+        for command in commands {
+            let Some(door) = self.door.as_mut().filter(|_| self.greeted) else { return };
+            match door.send(command) {
+                Ok(()) => {}
+                Err(DoorError::Full { messages }) => {
+                    tracing::warn!(
+                        messages,
+                        "the capture process does not listen; a command is given up"
+                    );
+                    self.metrics.capture_faults.inc();
+                }
+                Err(error) => self.hang_up(&error),
+            }
+        }
+    }
+
+    /// Tells all verdicts to a capture process that has just answered.
+    pub fn tell_all(&mut self, verdicts: Vec<VerdictChange>) {
+        self.send((!verdicts.is_empty()).then_some(Command::Verdicts(verdicts)));
+    }
+
+    /// Asks it to end in order and waits for that.
+    pub fn stop(mut self) {
+        self.send([Command::Shutdown]);
+        let Some(mut child) = self.child.take() else { return };
+        let asked = Instant::now();
+        while asked.elapsed() < STOP_TIMEOUT {
+            if let Some(door) = &mut self.door {
+                // Reading keeps its last words from filling the socket.
+                while let Ok(Some(event)) = door.receive() {
+                    if let Event::Stats(stats) = event {
+                        self.metrics.capture_stats(&stats);
+                    }
+                }
+            }
+            match child.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        tracing::error!("the capture process does not end; it is killed");
+        if child.kill().and_then(|()| child.wait()).is_err() {
+            tracing::error!("the capture process cannot be killed");
+        }
+    }
+}
+
+/// Everything as flags: the privileged process reads no configuration.
+fn arguments(config: &Config, data_dir: &Path) -> Vec<String> {
+    let capture = &config.capture;
+    let mut arguments =
+        vec!["run".to_owned(), "--data-dir".to_owned(), data_dir.display().to_string()];
+    let mut flag = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+    capture.interfaces.iter().for_each(|name| flag("--interface", name.clone()));
+    capture.sip_ports.iter().for_each(|port| flag("--sip-port", port.to_string()));
+    flag("--source", capture.source.word().to_owned());
+    flag("--hold-ms", capture.hold_ms.to_string());
+    flag("--unmatched-media", capture.unmatched_media.word().to_owned());
+    flag("--unmatched", capture.unmatched.word().to_owned());
+    flag("--ring-mib", capture.ring_mib.next_power_of_two().to_string());
+    flag("--segment-mib", capture.segment_mib.to_string());
+    arguments
+}

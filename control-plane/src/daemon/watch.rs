@@ -1,0 +1,242 @@
+//! The thread that follows the log and owns the calls.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use earwitness_catalog::Write;
+use earwitness_segment::LaneKind;
+
+use super::bookmark::{self, Bookmarks};
+use super::capture::Capture;
+use super::{CURSORS, DaemonError, Past};
+use crate::call::Call;
+use crate::config::Config;
+use crate::finish::{Clerk, Findings, FinishPool, Outcome, call_row};
+use crate::follow::{self, LogFollower};
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::setup;
+
+/// Records of a lane read at one go.
+const BUDGET: usize = 20_000;
+/// Sleep when there was nothing to read.
+const NAP: Duration = Duration::from_millis(2);
+/// Between two writes of changed calls and cursors.
+const WRITE_INTERVAL: Duration = Duration::from_millis(500);
+/// Between two looks for new lanes and for segments to release.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+/// Beyond `hold`, how far records of one call may lie apart in the log.
+const MARGIN_NS: u64 = 2_000_000_000;
+/// How long recordings may take to be finished when the daemon stops; the rest is done at the next start.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Everything that the thread owns.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    data_dir: PathBuf,
+    follower: LogFollower,
+    intake: Intake,
+    pool: FinishPool,
+    clerk: Clerk,
+    capture: Capture,
+    bookmarks: Bookmarks,
+    margin_ns: u64,
+    log_bytes_max: u64,
+    /// Calls that an earlier process finished, by id; the log is read again from before their end.
+    finished: HashMap<String, String>,
+    wrote: Instant,
+    kept_house: Instant,
+    metrics: Arc<Metrics>,
+}
+
+impl Watcher {
+    pub(super) fn start(
+        config: &Config,
+        past: Past,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, DaemonError> {
+        let data_dir = config.data_dir.clone();
+        let capture = Capture::start(config, &data_dir, metrics)?;
+        Ok(Self {
+            follower: LogFollower::open(&data_dir, &past.note.cursors, metrics)?,
+            intake: setup::intake(config, metrics),
+            pool: setup::finish_pool(config, &data_dir, metrics)?,
+            clerk: Clerk::start(&data_dir, metrics)?,
+            capture,
+            bookmarks: Bookmarks::starting_at(past.note),
+            margin_ns: config.capture.hold_ms * 1_000_000 + MARGIN_NS,
+            log_bytes_max: config.capture.log_mib_max << 20,
+            wrote: Instant::now(),
+            kept_house: Instant::now(),
+            metrics: Arc::clone(metrics),
+            finished: past.finished.into_iter().collect(),
+            data_dir,
+        })
+    }
+
+    pub(super) fn run(mut self, stop: &AtomicBool) -> Result<(), DaemonError> {
+        let result = loop {
+            if stop.load(Ordering::Relaxed) {
+                break Ok(());
+            }
+            match self.round() {
+                Ok(0) => std::thread::sleep(NAP),
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        // Whoever stops us, or what: the HTTP side ends, too.
+        stop.store(true, Ordering::Relaxed);
+        result?;
+        self.stop()
+    }
+
+    /// One round; returns how many records were read.
+    fn round(&mut self) -> Result<usize, DaemonError> {
+        let news = self.capture.attend()?;
+        if news.connected {
+            let verdicts = self.intake.table.all_verdicts();
+            self.capture.tell_all(verdicts);
+        }
+        let signalling = self.follower.drain(LaneKind::Signalling, BUDGET, &mut self.intake);
+        news.flows.iter().for_each(|seen| self.intake.flow_seen(seen));
+        self.command();
+        let media = self.follower.drain(LaneKind::Media, BUDGET, &mut self.intake);
+        let read = signalling + media;
+        // Time passes only when everything that the log has was read: after a start it is behind.
+        if signalling < BUDGET && media < BUDGET {
+            let now_ns = wall_ns();
+            let Self { bookmarks, follower, .. } = self;
+            bookmarks.note(now_ns, || follower.cursors());
+            self.intake.tick(now_ns);
+        }
+        self.command();
+        self.finish_calls()?;
+        self.write()?;
+        self.keep_house()?;
+        Ok(read)
+    }
+
+    fn command(&mut self) {
+        let commands = self.intake.take_commands();
+        self.capture.send(commands);
+    }
+
+    fn finish_calls(&mut self) -> Result<(), DaemonError> {
+        for call in self.intake.take_finished() {
+            if !self.is_past(&call) {
+                self.pool.submit(call);
+            }
+        }
+        for outcome in self.pool.poll() {
+            self.keep(outcome)?;
+        }
+        Ok(())
+    }
+
+    fn is_past(&self, call: &Call) -> bool {
+        is_past(&self.finished, call)
+    }
+
+    fn keep(&mut self, outcome: Outcome) -> Result<(), DaemonError> {
+        match outcome {
+            Outcome::Done(done) => {
+                if let Some(recording) = &done.recording {
+                    tracing::info!(
+                        id = %recording.id,
+                        from = recording.from.as_deref().unwrap_or("unknown"),
+                        to = recording.to.as_deref().unwrap_or("unknown"),
+                        duration_ms = recording.duration_ms,
+                        "recorded"
+                    );
+                    self.metrics.recorded(recording);
+                }
+                self.clerk.write(done.into_writes())?;
+            }
+            Outcome::Failed { call, error } => {
+                self.metrics.recordings.with_label_values(&["failed"]).inc();
+                let error = anyhow::Error::new(error);
+                tracing::error!(%call, error = format!("{error:#}"), "a call is not finished yet; it is tried again");
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes rows of calls that changed, and where to begin again.
+    fn write(&mut self) -> Result<(), DaemonError> {
+        if self.wrote.elapsed() < WRITE_INTERVAL {
+            return Ok(());
+        }
+        self.wrote = Instant::now();
+        let Self { intake, finished, .. } = self;
+        let changed = intake.table.take_changed();
+        let rows = changed
+            .iter()
+            .filter_map(|slot| intake.table.get(*slot))
+            .filter(|call| !is_past(finished, call));
+        let mut batch: Vec<Write> =
+            rows.map(|call| Write::Call(Box::new(call_row(call, &Findings::default())))).collect();
+        let oldest_ns = self.oldest_ns();
+        if let Some(note) = self.bookmarks.begin_again(oldest_ns, self.margin_ns) {
+            batch.push(Write::Memory { name: CURSORS, value: follow::to_bytes(note) });
+        }
+        Ok(self.clerk.write(batch)?)
+    }
+
+    /// The start of the oldest call that is not in the catalog as finished.
+    fn oldest_ns(&self) -> u64 {
+        let open = self.intake.table.iter().map(|call| call.started_ns);
+        open.chain(self.pool.oldest_ns()).min().unwrap_or_else(wall_ns)
+    }
+
+    fn keep_house(&mut self) -> Result<(), DaemonError> {
+        if self.kept_house.elapsed() < HOUSEKEEPING_INTERVAL {
+            return Ok(());
+        }
+        self.kept_house = Instant::now();
+        self.follower.look_for_lanes(&Vec::new())?;
+        let oldest_ns = self.oldest_ns();
+        if let Some(needed) = self.bookmarks.begin_again(oldest_ns, self.margin_ns) {
+            let needed = &needed.cursors;
+            let release =
+                bookmark::releasable(&self.data_dir, needed, self.log_bytes_max, &self.metrics);
+            self.capture.send(release);
+        }
+        Ok(())
+    }
+
+    /// Capture ends first and writes what it has; calls in progress stay in the log for the next start.
+    fn stop(mut self) -> Result<(), DaemonError> {
+        self.write()?;
+        self.capture.stop();
+        self.follower.drain(LaneKind::Signalling, usize::MAX, &mut self.intake);
+        self.follower.drain(LaneKind::Media, usize::MAX, &mut self.intake);
+        self.intake.tick(wall_ns());
+        for call in self.intake.take_finished() {
+            self.pool.submit(call);
+        }
+        let asked = Instant::now();
+        while self.pool.pending() > 0 && asked.elapsed() < STOP_PATIENCE {
+            for outcome in self.pool.wait(Duration::from_millis(50)) {
+                if let Outcome::Done(done) = outcome {
+                    self.clerk.write(done.into_writes())?;
+                }
+            }
+        }
+        Ok(self.clerk.finish()?)
+    }
+}
+
+/// Whether an earlier process finished the call, of which all or the end is read again.
+fn is_past(finished: &HashMap<String, String>, call: &Call) -> bool {
+    finished.contains_key(&call.id)
+        || (call.joined_late && finished.values().any(|call_id| *call_id == call.call_id))
+}
+
+/// Nanoseconds since the epoch, as capture stamps packets.
+fn wall_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}

@@ -1,0 +1,257 @@
+//! One call becomes a recording: choose its streams, take their packets from the log, render, make durable.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use earwitness_catalog::{CallRow, RecordingRow, Write};
+use earwitness_codec::{CodecSpec, Decoders};
+use earwitness_recording::disk::RealDisk;
+use earwitness_recording::{
+    CallFacts, CaptureGap, FinalizeError, FinishedRecording, PayloadType, RenderError,
+    RenderOptions, Side, StreamInput, StreamKey,
+};
+use earwitness_segment::{Log, SegmentError};
+use earwitness_wire::Endpoint;
+use sha2::{Digest, Sha256};
+
+use super::places::Places;
+use super::rows::{self, Findings};
+use super::source::{FlowRecords, LogPackets};
+use crate::call::select::{self, Heard, Question, Selection};
+use crate::call::{Call, Party};
+use crate::setup::segments_dir;
+
+/// Why a call could not be finished. Its packets stay in the log, and it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    #[error("the segment log cannot be opened")]
+    Log { source: SegmentError },
+    #[error("recording of call {call}")]
+    Finalize { call: String, source: FinalizeError },
+}
+
+/// What finishing needs besides the call.
+#[derive(Debug)]
+pub struct Workshop<'a> {
+    pub data_dir: &'a Path,
+    pub options: &'a RenderOptions,
+    pub aliases: &'a [(Endpoint, Endpoint)],
+    pub decoders: &'a Decoders,
+}
+
+/// A finished call, ready for the catalog.
+#[derive(Debug)]
+pub struct Done {
+    pub call: CallRow,
+    pub recording: Option<RecordingRow>,
+    pub places: Places,
+}
+
+impl Done {
+    /// Its rows in the order in which the catalog must have them.
+    #[must_use]
+    pub fn into_writes(self) -> Vec<Write> {
+        let places = Write::Places { call: self.call.id.clone(), places: self.places.to_bytes() };
+        let recording = self.recording.map(|row| Write::Recording(Box::new(row)));
+        [Write::Call(Box::new(self.call)), places].into_iter().chain(recording).collect()
+    }
+}
+
+/// Finishes one call.
+///
+/// # Errors
+/// The log cannot be opened, or the files cannot be made durable.
+pub fn finish(call: &Call, shop: &Workshop<'_>) -> Result<Done, JobError> {
+    let question = Question {
+        announced: &call.announced,
+        media: &call.media,
+        answered: call.answered,
+        aliases: shop.aliases,
+    };
+    let selection = select::select(&question);
+    let recording = match call.is_recorded() && !selection.heard.is_empty() {
+        true => record(call, &selection, shop)?,
+        false => None,
+    };
+    let findings =
+        Findings { selection: Some(&selection), recording: recording.as_ref(), finished: true };
+    Ok(Done {
+        call: rows::call_row(call, &findings),
+        places: Places::of(call),
+        recording: recording.as_ref().map(|recording| rows::recording_row(call, recording)),
+    })
+}
+
+fn record(
+    call: &Call,
+    selection: &Selection,
+    shop: &Workshop<'_>,
+) -> Result<Option<FinishedRecording>, JobError> {
+    let packets = Gathered::of(call, selection, shop.data_dir)?;
+    let facts = facts(call, &packets);
+    let result = earwitness_recording::finalize(
+        &facts,
+        &packets.inputs(call, selection),
+        shop.options,
+        shop.data_dir,
+        &RealDisk,
+        shop.decoders,
+    );
+    match result {
+        Ok(recording) => Ok(Some(recording)),
+        Err(FinalizeError::Render { source: RenderError::NoMedia }) => Ok(None),
+        Err(source) => Err(JobError::Finalize { call: call.id.clone(), source }),
+    }
+}
+
+/// The packets of the voices that are heard, and what their payload types mean.
+struct Gathered {
+    packets: Vec<LogPackets>,
+    payload_types: Vec<Vec<PayloadType>>,
+    broken: Vec<(u64, u64, String)>,
+}
+
+impl Gathered {
+    fn of(call: &Call, selection: &Selection, data_dir: &Path) -> Result<Self, JobError> {
+        let log = Log::open(&segments_dir(data_dir)).map_err(|source| JobError::Log { source })?;
+        let log = Rc::new(RefCell::new(log));
+        let mut walked: BTreeMap<usize, FlowRecords> = BTreeMap::new();
+        let mut broken = Vec::new();
+        for heard in &selection.heard {
+            let flow = &call.media.flows[heard.flow];
+            let records = walked
+                .entry(heard.flow)
+                .or_insert_with(|| FlowRecords::walk(&mut log.borrow_mut(), flow));
+            let news = std::mem::take(&mut records.broken);
+            broken.extend(news.into_iter().map(|why| (flow.first_ns, flow.last_ns, why)));
+        }
+        let mut gathered = Self { packets: Vec::new(), payload_types: Vec::new(), broken };
+        for parts in selection.voices() {
+            let of_parts = parts
+                .iter()
+                .filter_map(|heard| Some((walked.get(&heard.flow)?, heard.ssrc, heard.until_ns)));
+            gathered.packets.push(LogPackets::of_voice(&log, of_parts));
+            let types = parts.iter().map(|heard| payload_types(call, heard));
+            gathered.payload_types.push(without_repetition(types.flatten()));
+        }
+        Ok(gathered)
+    }
+
+    fn inputs<'a>(&'a self, call: &Call, selection: &Selection) -> Vec<StreamInput<'a>> {
+        let voices = selection.voices();
+        let streams = voices.iter().zip(self.packets.iter().zip(&self.payload_types));
+        streams
+            .filter_map(|(parts, (packets, payload_types))| {
+                let first = parts.first()?;
+                let flow = &call.media.flows[first.flow];
+                Some(StreamInput {
+                    side: side(first.speaker),
+                    key: StreamKey {
+                        src: flow.src.to_socket_addr(),
+                        dst: flow.dst.to_socket_addr(),
+                        ssrc: first.ssrc,
+                    },
+                    payload_types,
+                    priority: first.priority,
+                    packets,
+                })
+            })
+            .collect()
+    }
+}
+
+const fn side(party: Party) -> Side {
+    match party {
+        Party::Caller => Side::Caller,
+        Party::Callee => Side::Callee,
+    }
+}
+
+/// What the numbers mean to the receiver, who gave them out (RFC 3264 section 5.1); then, for what it did not
+/// name, what the speaker announced.
+fn payload_types(call: &Call, heard: &Heard) -> Vec<PayloadType> {
+    let flow = &call.media.flows[heard.flow];
+    let of_speaker = call.announced.iter().filter(|known| known.party == heard.speaker);
+    let of_receiver = call.announced.iter().filter(|known| known.party == flow.receiver);
+    let at_address = of_receiver.clone().filter(|known| known.rtp == flow.dst);
+    // Later entries win: the weakest source first.
+    of_speaker
+        .chain(of_receiver)
+        .chain(at_address)
+        .flat_map(|known| &known.payload_types)
+        .flat_map(|(from_ns, types)| types.iter().map(move |named| (*from_ns, named)))
+        .map(|(from_ns, named)| PayloadType {
+            number: named.pt,
+            codec: CodecSpec::from_sdp(
+                &named.encoding,
+                named.clock_hz,
+                named.channels,
+                &named.fmtp,
+            ),
+            // What was known from the start also explains packets that overtook their SDP.
+            from_ns: if from_ns <= flow.first_ns.saturating_add(OVERTAKEN_NS) {
+                0
+            } else {
+                from_ns
+            },
+            until_ns: None,
+        })
+        .collect()
+}
+
+/// Saying the same again is no change of codec.
+fn without_repetition(said: impl Iterator<Item = PayloadType>) -> Vec<PayloadType> {
+    let mut known: Vec<PayloadType> = Vec::new();
+    for news in said {
+        let last = known.iter().rev().find(|before| before.number == news.number);
+        if last.is_none_or(|last| last.codec != news.codec) {
+            known.push(news);
+        }
+    }
+    known
+}
+
+/// How far media may overtake the SDP that explains it.
+const OVERTAKEN_NS: u64 = 2_000_000_000;
+
+fn facts(call: &Call, gathered: &Gathered) -> CallFacts {
+    let of_log = call.ledger.iter().map(|gap| CaptureGap {
+        from_ns: gap.from_ns,
+        until_ns: gap.until_ns,
+        place: gap.place.clone(),
+        packets: gap.packets,
+    });
+    let unreadable = gathered.broken.iter().map(|(from_ns, until_ns, why)| CaptureGap {
+        from_ns: *from_ns,
+        until_ns: *until_ns,
+        place: format!("log: {why}"),
+        packets: 0,
+    });
+    let row = rows::call_row(call, &Findings::default());
+    let json = |value: serde_json::Result<serde_json::Value>| value.unwrap_or_default();
+    CallFacts {
+        id: recording_id(call),
+        call_id: call.call_id.clone(),
+        call: call.id.clone(),
+        from: call.from.clone(),
+        to: call.to.clone(),
+        started_at_ns: Some(call.started_ns),
+        answered_at_ns: call.answered.map(|(_, at_ns)| at_ns),
+        ended_at_ns: call.ended_ns,
+        end_reason: call.end_reason.clone(),
+        decision: json(serde_json::to_value(&row.decision)),
+        trace: json(serde_json::to_value(&row.events)),
+        capture_gaps: of_log.chain(unreadable).collect(),
+        extra: serde_json::json!({ "legs": json(serde_json::to_value(&row.legs)) }),
+        ..CallFacts::default()
+    }
+}
+
+/// Of the call's first recording: the same each time the same log is read, and different from its first
+/// character on, because file names carry its beginning.
+fn recording_id(call: &Call) -> String {
+    let digest = Sha256::digest(format!("recording 1 of {}", call.id));
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,14 @@
+//! Finished calls become recordings, on threads of their own, and rows of the catalog.
+
+mod clerk;
+mod job;
+mod places;
+mod pool;
+mod rows;
+pub mod source;
+
+pub use clerk::{Clerk, ClerkError};
+pub use job::{Done, JobError, Workshop};
+pub use places::Places;
+pub use pool::{FinishPool, Outcome, PoolOptions};
+pub use rows::{Findings, call_row};

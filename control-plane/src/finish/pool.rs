@@ -1,0 +1,197 @@
+//! Threads that finish calls. What cannot be finished now is tried again; nobody waits for it.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use earwitness_codec::Decoders;
+use earwitness_recording::RenderOptions;
+use earwitness_wire::Endpoint;
+
+use super::job::{self, Done, JobError, Workshop};
+use crate::call::Call;
+use crate::metrics::Metrics;
+
+/// Jobs handed to the threads ahead of their work.
+const QUEUE_JOBS: usize = 64;
+
+/// What all jobs share.
+#[derive(Debug)]
+pub struct PoolOptions {
+    pub data_dir: PathBuf,
+    pub threads: usize,
+    pub render: RenderOptions,
+    pub aliases: Vec<(Endpoint, Endpoint)>,
+    pub decoders: Decoders,
+    /// How long after a failure a call is tried again.
+    pub retry: Duration,
+}
+
+/// What became of a call.
+#[derive(Debug)]
+pub enum Outcome {
+    Done(Box<Done>),
+    /// It is tried again later.
+    Failed {
+        call: String,
+        error: JobError,
+    },
+}
+
+type Answer = (Box<Call>, Result<Done, JobError>);
+
+/// The threads and what waits for them.
+#[derive(Debug)]
+pub struct FinishPool {
+    waiting: VecDeque<Box<Call>>,
+    failed: Vec<(Instant, Box<Call>)>,
+    /// Starts of calls at the threads, to know from where the log is still needed.
+    at_work: Vec<(String, u64)>,
+    retry: Duration,
+    jobs: Option<Sender<Box<Call>>>,
+    answers: Receiver<Answer>,
+    threads: Vec<JoinHandle<()>>,
+    metrics: Arc<Metrics>,
+}
+
+impl FinishPool {
+    /// Starts the threads.
+    #[must_use]
+    pub fn start(options: PoolOptions, metrics: &Arc<Metrics>) -> Self {
+        let (jobs, queue) = bounded::<Box<Call>>(QUEUE_JOBS);
+        let (report, answers) = bounded::<Answer>(2 * QUEUE_JOBS);
+        let (retry, count) = (options.retry, options.threads.max(1));
+        let options = Arc::new(options);
+        let spawn = |index: usize| {
+            let (queue, report) = (queue.clone(), report.clone());
+            let (options, metrics) = (Arc::clone(&options), Arc::clone(metrics));
+            std::thread::Builder::new()
+                .name(format!("finish-{index}"))
+                .spawn(move || work(&queue, &report, &options, &metrics))
+                .expect("a thread can be started at start-up")
+        };
+        let threads = (0..count).map(spawn).collect();
+        Self {
+            waiting: VecDeque::new(),
+            failed: Vec::new(),
+            at_work: Vec::new(),
+            retry,
+            jobs: Some(jobs),
+            answers,
+            threads,
+            metrics: Arc::clone(metrics),
+        }
+    }
+
+    /// Adds a call; it never waits.
+    pub fn submit(&mut self, call: Box<Call>) {
+        self.waiting.push_back(call);
+        self.hand_out();
+    }
+
+    /// Calls that are not finished yet.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.waiting.len() + self.failed.len() + self.at_work.len()
+    }
+
+    /// The start of the oldest call that is not finished yet: from there on the log is still needed.
+    #[must_use]
+    pub fn oldest_ns(&self) -> Option<u64> {
+        let waiting = self.waiting.iter().chain(self.failed.iter().map(|(_, call)| call));
+        waiting
+            .map(|call| call.started_ns)
+            .chain(self.at_work.iter().map(|(_, at_ns)| *at_ns))
+            .min()
+    }
+
+    /// What was done since the last time.
+    pub fn poll(&mut self) -> Vec<Outcome> {
+        let now = Instant::now();
+        let due = self.failed.extract_if(.., |(at, _)| *at <= now).map(|(_, call)| call);
+        self.waiting.extend(due);
+        let answers: Vec<Answer> = self.answers.try_iter().collect();
+        let outcomes = answers.into_iter().map(|answer| self.take(answer)).collect();
+        self.hand_out();
+        self.metrics.recordings_pending.set(self.pending() as i64);
+        outcomes
+    }
+
+    /// Waits a while for something to be done.
+    pub fn wait(&mut self, at_most: Duration) -> Vec<Outcome> {
+        match self.answers.recv_timeout(at_most) {
+            Ok(answer) => {
+                let mut outcomes = vec![self.take(answer)];
+                outcomes.extend(self.poll());
+                outcomes
+            }
+            Err(_) => self.poll(),
+        }
+    }
+
+    fn take(&mut self, (call, result): Answer) -> Outcome {
+        self.at_work.retain(|(id, _)| *id != call.id);
+        match result {
+            Ok(done) => Outcome::Done(Box::new(done)),
+            Err(error) => {
+                let id = call.id.clone();
+                self.failed.push((Instant::now() + self.retry, call));
+                Outcome::Failed { call: id, error }
+            }
+        }
+    }
+
+    fn hand_out(&mut self) {
+        let Some(jobs) = &self.jobs else { return };
+        while let Some(call) = self.waiting.pop_front() {
+            let (id, started_ns) = (call.id.clone(), call.started_ns);
+            if let Err(full) = jobs.try_send(call) {
+                self.waiting.push_front(full.into_inner());
+                return;
+            }
+            self.at_work.push((id, started_ns));
+        }
+    }
+}
+
+impl Drop for FinishPool {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // A thread that has something to report must not wait for a reader that is gone.
+        while self.threads.iter().any(|thread| !thread.is_finished()) {
+            let _ = self.answers.recv_timeout(Duration::from_millis(10));
+        }
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that finishes recordings has panicked");
+            }
+        }
+    }
+}
+
+fn work(
+    queue: &Receiver<Box<Call>>,
+    report: &Sender<Answer>,
+    options: &PoolOptions,
+    metrics: &Metrics,
+) {
+    let shop = Workshop {
+        data_dir: &options.data_dir,
+        options: &options.render,
+        aliases: &options.aliases,
+        decoders: &options.decoders,
+    };
+    for call in queue {
+        let began = Instant::now();
+        let result = job::finish(&call, &shop);
+        if matches!(&result, Ok(done) if done.recording.is_some()) {
+            metrics.finish_seconds.observe(began.elapsed().as_secs_f64());
+        }
+        if report.send((call, result)).is_err() {
+            return;
+        }
+    }
+}

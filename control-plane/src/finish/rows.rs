@@ -1,0 +1,218 @@
+//! A call as the catalog has it.
+
+use earwitness_catalog::{
+    CallRow, Decision, DigitRow, EventRow, Gap, LegRow, Packets, RecordingRow, StreamRow, Timestamp,
+};
+use earwitness_policy::Answer;
+use earwitness_recording::{FinishedRecording, RenderReport, StreamReport};
+
+use crate::call::select::Selection;
+use crate::call::{Call, State};
+
+/// What finishing found out, beyond what the call itself knows.
+#[derive(Debug, Default)]
+pub struct Findings<'a> {
+    pub selection: Option<&'a Selection>,
+    pub recording: Option<&'a FinishedRecording>,
+    pub finished: bool,
+}
+
+/// The row of a call. Until it is finished an ended call is `ending`.
+#[must_use]
+pub fn call_row(call: &Call, findings: &Findings<'_>) -> CallRow {
+    let report = findings.recording.map(|recording| &recording.report);
+    let state = match call.state {
+        State::Ended if !findings.finished => "ending",
+        state => state.name(),
+    };
+    CallRow {
+        id: call.id.clone(),
+        call_id: call.call_id.clone(),
+        legs: call
+            .legs
+            .iter()
+            .map(|leg| LegRow {
+                call_id: leg.call_id.clone(),
+                from_tag: leg.from_tag.clone(),
+                to_tag: leg.to_tag.clone(),
+                state: leg.state.name().to_owned(),
+                started_at: Timestamp::from_ns(leg.started_ns),
+                answered_at: leg.answered_ns.map(Timestamp::from_ns),
+                ended_at: leg.ended_ns.map(Timestamp::from_ns),
+            })
+            .collect(),
+        from: call.from.clone(),
+        to: call.to.clone(),
+        direction: None,
+        started_at: Timestamp::from_ns(call.started_ns),
+        answered_at: call.answered.map(|(_, at_ns)| Timestamp::from_ns(at_ns)),
+        ended_at: call.ended_ns.map(Timestamp::from_ns),
+        state: state.to_owned(),
+        end_reason: call.end_reason.clone(),
+        recorded: findings.recording.is_some(),
+        decision: decision_row(call),
+        recordings: findings.recording.iter().map(|recording| recording.id.clone()).collect(),
+        streams: findings
+            .selection
+            .map(|selection| stream_rows(call, selection, report))
+            .unwrap_or_default(),
+        dtmf: digit_rows(call, report),
+        gaps: gap_rows(call, report),
+        events: call
+            .trace
+            .lines()
+            .map(|event| EventRow {
+                at: Timestamp::from_ns(event.at_ns),
+                what: event.what.to_owned(),
+                detail: event.detail,
+            })
+            .collect(),
+    }
+}
+
+/// The row of a recording.
+#[must_use]
+pub fn recording_row(call: &Call, recording: &FinishedRecording) -> RecordingRow {
+    let report = &recording.report;
+    RecordingRow {
+        id: recording.id.clone(),
+        call: call.id.clone(),
+        call_id: call.call_id.clone(),
+        tenant: None,
+        from: call.from.clone(),
+        to: call.to.clone(),
+        direction: None,
+        started_at: Timestamp::from_ns(report.start_ns),
+        answered_at: call.answered.map(|(_, at_ns)| Timestamp::from_ns(at_ns)),
+        ended_at: Timestamp::from_ns(report.end_ns),
+        duration_ms: report.duration_ms,
+        end_reason: call.end_reason.clone(),
+        path: recording.path.clone(),
+        json_path: recording.json_path.clone(),
+        xml_path: recording.xml_path.clone(),
+        format: recording.format.name().to_owned(),
+        channels: report.channels,
+        sample_rate: report.sample_rate,
+        codecs: report.codecs.clone(),
+        packets: packets(&report.packets),
+        mos: report.mos,
+        decision: decision_row(call),
+        gaps: gap_rows(call, Some(report)),
+        sha256: recording.sha256.clone(),
+        bytes: recording.bytes,
+    }
+}
+
+/// The decision, as rows and sidecars have it.
+#[must_use]
+pub fn decision_row(call: &Call) -> Decision {
+    match &call.decision {
+        Some(decision) => Decision {
+            recorded: decision.answer == Answer::Record,
+            rule: decision.rule.to_owned(),
+            trace: decision.trace.clone(),
+        },
+        None => Decision { recorded: false, rule: "undecided".to_owned(), trace: Vec::new() },
+    }
+}
+
+fn packets(totals: &earwitness_recording::PacketTotals) -> Packets {
+    Packets {
+        // Each packet once; what came again is counted apart.
+        received: totals.received.saturating_sub(totals.duplicate),
+        lost: totals.lost,
+        duplicate: totals.duplicate,
+        late: totals.late,
+    }
+}
+
+/// Heard streams with their quality, then those kept apart with the reason.
+fn stream_rows(
+    call: &Call,
+    selection: &Selection,
+    report: Option<&RenderReport>,
+) -> Vec<StreamRow> {
+    let heard = selection.heard.iter().map(|heard| {
+        let flow = &call.media.flows[heard.flow];
+        let found: Option<&StreamReport> =
+            report.and_then(|report| report.streams.get(heard.voice));
+        StreamRow {
+            ssrc: heard.ssrc,
+            src: flow.src.to_string(),
+            dst: flow.dst.to_string(),
+            side: heard.speaker.name().to_owned(),
+            heard: true,
+            reason: None,
+            codecs: found
+                .map(|found| found.codecs.iter().map(|used| used.name.clone()).collect())
+                .unwrap_or_default(),
+            packets: found.map(|found| packets(&found.packets)).unwrap_or_default(),
+            jitter_ms: found.map(|found| found.jitter_ms),
+            mos: found.and_then(|found| found.mos),
+        }
+    });
+    let apart = selection.kept_apart.iter().flat_map(|apart| {
+        let flow = &call.media.flows[apart.flow];
+        let of_it = move |known: &&crate::call::media::SsrcUse| {
+            apart.ssrc.is_none_or(|ssrc| ssrc == known.ssrc)
+        };
+        flow.ssrcs.iter().filter(of_it).map(move |known| StreamRow {
+            ssrc: known.ssrc,
+            src: flow.src.to_string(),
+            dst: flow.dst.to_string(),
+            side: flow.receiver.other().name().to_owned(),
+            heard: false,
+            reason: Some(apart.why.to_owned()),
+            codecs: Vec::new(),
+            packets: Packets { received: known.packets, ..Packets::default() },
+            jitter_ms: None,
+            mos: None,
+        })
+    });
+    heard.chain(apart).collect()
+}
+
+fn digit_rows(call: &Call, report: Option<&RenderReport>) -> Vec<DigitRow> {
+    let by_info = call.digits.iter().map(|digit| DigitRow {
+        at: Timestamp::from_ns(digit.at_ns),
+        side: digit.party.name().to_owned(),
+        digit: digit.digit.to_string(),
+        duration_ms: digit.duration_ms,
+        by: "info".to_owned(),
+    });
+    let in_rtp = report.iter().flat_map(|report| &report.digits).map(|digit| DigitRow {
+        at: Timestamp::from_ns(digit.at_ns),
+        side: side_name(digit.side).to_owned(),
+        digit: digit.digit.to_string(),
+        duration_ms: digit.duration_ms,
+        by: "rtp".to_owned(),
+    });
+    let mut rows: Vec<DigitRow> = by_info.chain(in_rtp).collect();
+    rows.sort_by_key(|row| row.at);
+    rows
+}
+
+fn gap_rows(call: &Call, report: Option<&RenderReport>) -> Vec<Gap> {
+    let of_log = call.ledger.iter().map(|gap| Gap {
+        from: Timestamp::from_ns(gap.from_ns),
+        until: Timestamp::from_ns(gap.until_ns),
+        place: gap.place.clone(),
+        packets: gap.packets,
+    });
+    let of_network = report.iter().flat_map(|report| &report.gaps).map(|gap| Gap {
+        from: Timestamp::from_ns(gap.from_ns),
+        until: Timestamp::from_ns(gap.until_ns),
+        place: format!("network ({})", side_name(gap.side)),
+        packets: gap.packets,
+    });
+    let mut rows: Vec<Gap> = of_log.chain(of_network).collect();
+    rows.sort_by_key(|row| (row.from, row.until));
+    rows
+}
+
+const fn side_name(side: earwitness_recording::Side) -> &'static str {
+    match side {
+        earwitness_recording::Side::Caller => "caller",
+        earwitness_recording::Side::Callee => "callee",
+    }
+}

@@ -1,0 +1,161 @@
+//! Reads the segment log in order, lane by lane, while it grows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use earwitness_ipc::{decode, encode};
+use earwitness_segment::limits::{BLOCK_ALIGN, HEADER_BYTES};
+use earwitness_segment::{Cursor, Follower, LaneId, LaneKind, Log, ReadError, SegmentError};
+
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::setup::segments_dir;
+
+/// Where in the log reading goes on, for every lane.
+pub type Cursors = Vec<(LaneId, Cursor)>;
+
+/// Why the log cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    #[error("the segment log cannot be listed")]
+    List { source: SegmentError },
+    #[error("lane {lane} cannot be read")]
+    Read { lane: LaneId, source: ReadError },
+}
+
+struct Lane {
+    id: LaneId,
+    kind: LaneKind,
+    follower: Follower,
+}
+
+/// All lanes of a data folder.
+pub struct LogFollower {
+    segments: PathBuf,
+    lanes: Vec<Lane>,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for LogFollower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogFollower").field("lanes", &self.lanes.len()).finish_non_exhaustive()
+    }
+}
+
+impl LogFollower {
+    /// Opens every lane at its cursor; a lane without one from its beginning.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn open(
+        data_dir: &Path,
+        cursors: &Cursors,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, FollowError> {
+        let mut this = Self {
+            segments: segments_dir(data_dir),
+            lanes: Vec::new(),
+            metrics: Arc::clone(metrics),
+        };
+        this.look_for_lanes(cursors)?;
+        Ok(this)
+    }
+
+    /// Takes in lanes that are new. Signalling comes first in each round.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn look_for_lanes(&mut self, cursors: &Cursors) -> Result<(), FollowError> {
+        let log = Log::open(&self.segments).map_err(|source| FollowError::List { source })?;
+        for (id, kind) in log.lanes().map_err(|source| FollowError::List { source })? {
+            if self.lanes.iter().any(|lane| lane.id == id) {
+                continue;
+            }
+            let known = cursors.iter().find(|(lane, _)| *lane == id);
+            let cursor = known.map_or_else(Cursor::default, |(_, cursor)| *cursor);
+            let follower = self.open_lane(id, cursor)?;
+            self.lanes.push(Lane { id, kind, follower });
+        }
+        self.lanes.sort_by_key(|lane| (lane.kind, lane.id));
+        Ok(())
+    }
+
+    fn open_lane(&self, lane: LaneId, cursor: Cursor) -> Result<Follower, FollowError> {
+        let open = |cursor| Follower::open(&self.segments, lane, cursor);
+        // A segment that was released since is needed by no unfinished call (S5).
+        open(cursor)
+            .or_else(|_| open(Cursor::default()))
+            .map_err(|source| FollowError::Read { lane, source })
+    }
+
+    /// Hands at most `budget` records of each lane of `kind` to `intake`. Returns how many there were.
+    pub fn drain(&mut self, kind: LaneKind, budget: usize, intake: &mut Intake) -> usize {
+        let mut taken = 0;
+        for lane in self.lanes.iter_mut().filter(|lane| lane.kind == kind) {
+            for _ in 0..budget {
+                match lane.follower.next() {
+                    Ok(Some(record)) => intake.record(lane.id, &record),
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::error!(lane = %lane.id, %error, "a block of the log is left out");
+                        self.metrics.log_errors.inc();
+                        lane.follower.skip_block();
+                    }
+                }
+                taken += 1;
+            }
+        }
+        taken
+    }
+
+    /// Where reading has come to.
+    #[must_use]
+    pub fn cursors(&self) -> Cursors {
+        self.lanes.iter().map(|lane| (lane.id, lane.follower.cursor())).collect()
+    }
+
+    /// Cursors behind everything that is in the log now. To be asked before a writer opens it, which makes
+    /// segments ahead of what it writes.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn newest(data_dir: &Path) -> Result<Cursors, FollowError> {
+        let list = |source| FollowError::List { source };
+        let log = Log::open(&segments_dir(data_dir)).map_err(list)?;
+        let mut cursors = Vec::new();
+        for (lane, _) in log.lanes().map_err(list)? {
+            let segments = log.segments(lane).map_err(list)?;
+            let written = segments.iter().rev().find(|segment| segment.committed > HEADER_BYTES);
+            let cursor = written.map(|segment| Cursor {
+                seq: segment.seq,
+                block: (segment.committed / BLOCK_ALIGN) as u32,
+                ordinal: 0,
+            });
+            cursors.push((lane, cursor.unwrap_or_default()));
+        }
+        Ok(cursors)
+    }
+}
+
+/// Where reading came to at a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Note {
+    pub at_ns: u64,
+    pub cursors: Cursors,
+}
+
+/// A note as the catalog remembers it.
+#[must_use]
+pub fn to_bytes(note: &Note) -> Vec<u8> {
+    let numbers: Vec<(u16, u64)> =
+        note.cursors.iter().map(|(lane, cursor)| (lane.0, cursor.to_u64())).collect();
+    encode(&(note.at_ns, numbers)).unwrap_or_default()
+}
+
+/// The reverse; what cannot be read is no cursor, and the log is read from its beginning.
+#[must_use]
+pub fn from_bytes(bytes: &[u8]) -> Note {
+    let (at_ns, numbers): (u64, Vec<(u16, u64)>) = decode(bytes).unwrap_or_default();
+    let cursor = |(lane, cursor)| (LaneId(lane), Cursor::from_u64(cursor));
+    Note { at_ns, cursors: numbers.into_iter().map(cursor).collect() }
+}

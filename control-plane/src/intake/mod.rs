@@ -1,0 +1,217 @@
+//! From the segment log to calls: every record is looked at once, in the order of its lane.
+//!
+//! Sans-I/O: records come in, commands for capture and finished calls come out. Who reads the log, and when, is
+//! in `crate::follow`; the same intake serves live capture, replay, and the way back after a crash.
+
+mod signalling;
+mod streams;
+
+use std::sync::Arc;
+
+use earwitness_ipc::{Command, FlowSeen, Mark, VerdictChange};
+use earwitness_segment::{LaneId, Record, RecordClass};
+use earwitness_voip::dialog::Seen;
+use earwitness_wire::{LinkType, Options, Parsed, Transport, Verdict};
+
+use crate::call::media::{Arrival, ssrc_of};
+use crate::call::table::CallTable;
+use crate::call::{Call, LedgerGap};
+use crate::metrics::Metrics;
+use signalling::Signalling;
+use streams::{Message, Streams};
+
+/// How often timeouts are looked at, on packet time.
+const TICK_NS: u64 = 250_000_000;
+
+/// Everything that is known of the calls in the log.
+#[derive(Debug)]
+pub struct Intake {
+    pub table: CallTable,
+    signalling: Signalling,
+    streams: Streams,
+    wire: Options,
+    metrics: Arc<Metrics>,
+    commands: Vec<Command>,
+    /// Latest record of signalling, to know since when nothing was captured.
+    heard_ns: u64,
+    epoch: Option<u64>,
+    ticked_ns: u64,
+    evicted: u64,
+}
+
+impl Intake {
+    #[must_use]
+    pub fn new(table: CallTable, wire: Options, metrics: Arc<Metrics>) -> Self {
+        Self {
+            table,
+            signalling: Signalling::new(Arc::clone(&metrics)),
+            streams: Streams::default(),
+            wire,
+            metrics,
+            commands: Vec::new(),
+            heard_ns: 0,
+            epoch: None,
+            ticked_ns: 0,
+            evicted: 0,
+        }
+    }
+
+    /// Takes one record of a lane.
+    pub fn record(&mut self, lane: LaneId, record: &Record<'_>) {
+        match record.meta.class {
+            RecordClass::Media => self.media(lane, record),
+            RecordClass::Signalling => self.packet(lane, record),
+            RecordClass::Mark => self.mark(record),
+        }
+    }
+
+    fn parse(&self, record: &Record<'_>) -> Option<Parsed> {
+        let link = match record.meta.link {
+            0 => LinkType::Ethernet,
+            1 => LinkType::RawIp,
+            2 => LinkType::Sll,
+            3 => LinkType::Sll2,
+            _ => return None,
+        };
+        earwitness_wire::parse_bytes(record.frame, link, &self.wire).ok()
+    }
+
+    fn packet(&mut self, lane: LaneId, record: &Record<'_>) {
+        self.metrics.log_records.with_label_values(&["signalling"]).inc();
+        let ts_ns = record.meta.ts_ns;
+        self.heard_ns = self.heard_ns.max(ts_ns);
+        let Some(parsed) = self.parse(record) else { return };
+        let (src, dst) = (parsed.src.to_socket_addr(), parsed.dst.to_socket_addr());
+        let seen = Seen { ts_ns, src, dst };
+        let place = (lane, record.pos);
+        let payload = record.payload();
+        match parsed.transport {
+            Transport::Udp => {
+                if !is_keepalive(payload) {
+                    self.metrics.sip_messages.with_label_values(&["udp"]).inc();
+                    self.signalling.bytes(seen, payload, place, &mut self.table);
+                }
+            }
+            Transport::Tcp => {
+                let Self { streams, signalling, table, metrics, .. } = self;
+                streams.segment(&parsed, ts_ns, payload, metrics, &mut |message| {
+                    let (transport, bytes) = match message {
+                        Message::OverTcp(bytes) => ("tcp", bytes),
+                        Message::OverWebSocket(bytes) => ("websocket", bytes),
+                    };
+                    if !is_keepalive(bytes) {
+                        metrics.sip_messages.with_label_values(&[transport]).inc();
+                        signalling.bytes(seen, bytes, place, table);
+                    }
+                });
+                self.commands.extend(self.streams.take_learned());
+            }
+            Transport::Other(_) => {}
+        }
+    }
+
+    fn media(&mut self, lane: LaneId, record: &Record<'_>) {
+        let Some(parsed) = self.parse(record) else { return };
+        let arrival = Arrival {
+            lane,
+            pos: record.pos,
+            prev: record.meta.prev,
+            ts_ns: record.meta.ts_ns,
+            ssrc: ssrc_of(record.payload()),
+        };
+        let bound = self.table.media(parsed.src, parsed.dst, &arrival).is_some();
+        self.metrics.media(bound);
+    }
+
+    fn mark(&mut self, record: &Record<'_>) {
+        self.metrics.log_records.with_label_values(&["mark"]).inc();
+        let Ok(mark) = earwitness_ipc::decode::<Mark>(record.payload()) else {
+            self.metrics.log_errors.inc();
+            return;
+        };
+        match mark {
+            Mark::Start { epoch, ts_ns, .. } => {
+                if self.epoch.replace(epoch) != Some(epoch) && self.heard_ns != 0 {
+                    self.table.gap(&LedgerGap {
+                        from_ns: self.heard_ns.min(ts_ns),
+                        until_ns: ts_ns,
+                        place: "capture was not running".to_owned(),
+                        packets: 0,
+                    });
+                }
+                self.heard_ns = self.heard_ns.max(ts_ns);
+            }
+            Mark::Gap { from_ns, to_ns, lost } => {
+                for (place, packets) in
+                    lost.places().into_iter().filter(|(_, packets)| *packets > 0)
+                {
+                    let place = place.to_owned();
+                    self.table.gap(&LedgerGap { from_ns, until_ns: to_ns, place, packets });
+                }
+            }
+            Mark::Stop { ts_ns } => self.heard_ns = self.heard_ns.max(ts_ns),
+        }
+    }
+
+    /// An undecided flow has begun.
+    pub fn flow_seen(&mut self, seen: &FlowSeen) {
+        self.table.flow_seen(seen);
+    }
+
+    /// Time has come to `now_ns`, on packet time: timeouts. Does nothing until some time has passed.
+    pub fn tick(&mut self, now_ns: u64) {
+        if now_ns.saturating_sub(self.ticked_ns) < TICK_NS {
+            return;
+        }
+        self.ticked_ns = now_ns;
+        self.signalling.tick(now_ns, &mut self.table);
+        self.table.tick(now_ns);
+        self.metrics.calls_active.set(self.table.len() as i64);
+        self.metrics.calls_evicted.inc_by(self.table.evicted - self.evicted);
+        self.evicted = self.table.evicted;
+    }
+
+    /// The input is over: whatever is open ends with `reason`.
+    pub fn end_of_input(&mut self, reason: &'static str) {
+        self.table.finish_all(reason);
+    }
+
+    /// What capture must be told since the last time.
+    pub fn take_commands(&mut self) -> Vec<Command> {
+        let verdicts = self.table.take_verdicts();
+        for change in &verdicts {
+            self.metrics.verdicts.with_label_values(&[verdict_name(change)]).inc();
+        }
+        let mut commands = std::mem::take(&mut self.commands);
+        if !verdicts.is_empty() {
+            commands.push(Command::Verdicts(verdicts));
+        }
+        commands
+    }
+
+    /// Calls that are over and whose packets are all in the log.
+    pub fn take_finished(&mut self) -> Vec<Box<Call>> {
+        let finished = self.table.take_finished();
+        for call in &finished {
+            self.signalling.forget(call.slot, call.over_ns());
+            let reason = call.end_reason.as_deref().unwrap_or("unknown");
+            self.metrics.calls_ended.with_label_values(&[reason]).inc();
+        }
+        finished
+    }
+}
+
+fn verdict_name(change: &VerdictChange) -> &'static str {
+    match change.verdict {
+        Some(Verdict::Record) => "record",
+        Some(Verdict::Mask) => "mask",
+        Some(Verdict::Ignore) => "ignore",
+        Some(Verdict::Undecided) => "undecided",
+        None => "forget",
+    }
+}
+
+/// RFC 5626 section 3.5.1 and what phones send besides: line ends, zero bytes, nothing.
+fn is_keepalive(payload: &[u8]) -> bool {
+    payload.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0 | b' '))
+}

@@ -1,0 +1,26 @@
+//! The control plane: follows the segment log, knows the calls, finishes recordings, keeps the catalog, answers
+//! people and Prometheus.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`follow`], [`intake`] | every record of the log, once: SIP to dialogs, media to calls |
+//! | [`call`] | what a call is: parties, bindings, streams, decision, trace |
+//! | [`finish`] | a finished call to a durable recording and its rows |
+//! | [`replay`], [`daemon`] | the two ways to run: over capture files, and live |
+//! | [`cli`], [`config`], [`http`], [`metrics`], [`doctor`], [`check`], [`export`] | the outside |
+
+pub mod call;
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod doctor;
+pub mod export;
+pub mod finish;
+pub mod follow;
+pub mod http;
+pub mod intake;
+pub mod metrics;
+pub mod programs;
+pub mod replay;
+pub mod setup;

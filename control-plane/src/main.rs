@@ -1,0 +1,101 @@
+//! `earwitness`: reads the command line, calls the part that answers, turns errors into one line and an exit code.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use earwitness::cli::{self, Calls, Cli, Command, ConfigCommand, List, Recordings};
+use earwitness::config::{self, Config};
+use earwitness::{check, daemon, doctor, export, setup};
+
+/// Wrong use or configuration.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("EARWITNESS_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,earwitness=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("earwitness: {error:#}");
+            let usage = error.downcast_ref::<config::ConfigError>().is_some()
+                || error
+                    .downcast_ref::<daemon::DaemonError>()
+                    .is_some_and(daemon::DaemonError::is_usage)
+                || error
+                    .downcast_ref::<setup::DataDirError>()
+                    .is_some_and(setup::DataDirError::is_usage);
+            ExitCode::from(if usage { EXIT_USAGE } else { 1 })
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(run) => daemon::run(&Config::load(&run.config)?)?,
+        Command::Replay(replay) => cli::replay_files(&replay)?,
+        Command::Calls(Calls::List(list)) => listing(&list, cli::calls_list)?,
+        Command::Recordings(Recordings::List(list)) => listing(&list, cli::recordings_list)?,
+        Command::Recordings(Recordings::Export(export)) => {
+            setup::existing_data_dir(&export.data_dir)?;
+            runtime()?.block_on(export::export(&export))?;
+        }
+        Command::Check(check) => return check_dir(&check.data_dir),
+        Command::Doctor(asked) => return examine(&asked),
+        Command::Config(ConfigCommand::Reference) => print!("{}", config::reference()),
+        Command::Config(ConfigCommand::Check { file }) => {
+            Config::load(&file)?;
+            println!("{} is valid", file.display());
+        }
+        Command::Man { dir } => {
+            cli::man_pages(&dir).with_context(|| format!("cannot write {}", dir.display()))?;
+        }
+        Command::Completion { shell } => cli::completion(shell),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
+}
+
+fn listing<F>(list: &List, print: impl FnOnce(std::path::PathBuf, bool) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = Result<(), cli::ListError>>,
+{
+    setup::existing_data_dir(&list.data_dir)?;
+    match runtime()?.block_on(print(list.data_dir.clone(), list.json)) {
+        // A reader that has seen enough, such as `head`, is no failure.
+        Err(error) if error.is_closed_pipe() => Ok(()),
+        result => result.map_err(Into::into),
+    }
+}
+
+fn check_dir(data_dir: &std::path::Path) -> anyhow::Result<ExitCode> {
+    setup::existing_data_dir(data_dir)?;
+    let breaches = runtime()?.block_on(check::check(data_dir))?;
+    for breach in &breaches {
+        println!("{breach}");
+    }
+    if breaches.is_empty() {
+        println!("clean");
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("earwitness: {} breaches in {}", breaches.len(), data_dir.display());
+    Ok(ExitCode::FAILURE)
+}
+
+fn examine(asked: &cli::Doctor) -> anyhow::Result<ExitCode> {
+    let findings = doctor::examine(&asked.interface);
+    if asked.json {
+        for finding in &findings {
+            println!("{}", serde_json::to_string(finding)?);
+        }
+    } else {
+        print!("{}", doctor::text(&findings));
+    }
+    let missing = findings.iter().any(|finding| finding.level == doctor::Level::Missing);
+    Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

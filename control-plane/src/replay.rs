@@ -1,0 +1,297 @@
+//! `earwitness replay`: the whole pipeline over capture files, on packet time, in one process.
+//!
+//! The same line, log, intake and finishing as in live capture; what the door carries there goes by call here.
+//! Nothing depends on the speed of the machine: the line runs, and the intake reads, at fixed steps of packet
+//! time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use earwitness_ipc::{SourceInfo, SourceMode};
+use earwitness_line::pcap::{Merge, Omissions, PcapError, Reader};
+use earwitness_line::region::Residence;
+use earwitness_line::{Door, Line, LineError, LineOptions, Unmatched};
+use earwitness_segment::LaneKind;
+
+use crate::config::{Config, ConfigError, UnmatchedMedia};
+use crate::finish::{Clerk, ClerkError, Done, FinishPool, JobError, Outcome};
+use crate::follow::{FollowError, LogFollower};
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::setup::{self, DataDirError};
+
+/// How much packet time passes between two runs of the line.
+const STEP_NS: u64 = 10_000_000;
+/// Calls that may wait for the finishing threads before reading pauses.
+const PENDING_MAX: usize = 256;
+/// Packets between two looks at the clock, for progress.
+const PACKETS_BETWEEN_LOOKS: u64 = 4096;
+/// Memory of the ring that holds undecided media.
+const MIB: usize = 1 << 20;
+
+/// Why a replay failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{source}")]
+    Capture { source: PcapError },
+    #[error("the line from packets to the log failed")]
+    Line { source: LineError },
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    #[error(transparent)]
+    Clerk(#[from] ClerkError),
+    #[error("call {call} could not be finished")]
+    Finish { call: String, source: JobError },
+}
+
+/// What a replay did.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Summary {
+    pub packets: u64,
+    pub calls: u64,
+    pub recordings: u64,
+    pub stored_packets: u64,
+    pub ignored_packets: u64,
+    pub unmatched_packets: u64,
+    pub lost_packets: u64,
+    /// Records cut off by the end of a file, and packets of unknown link types.
+    pub truncated_records: u64,
+    pub unknown_link_packets: u64,
+    /// SIP messages that could not be read, by what was wrong.
+    pub sip_rejected: std::collections::BTreeMap<String, u64>,
+}
+
+/// Who wants to know how far it is.
+pub trait Progress {
+    /// Bytes read of how many, if that is known, and calls seen so far.
+    fn at(&mut self, bytes: u64, of: Option<u64>, calls: u64);
+    /// A call is finished.
+    fn done(&mut self, done: &Done);
+}
+
+/// Replays `files` into `data_dir`.
+///
+/// # Errors
+/// The files cannot be read, the data folder cannot be used, or a recording could not be made.
+pub fn replay(
+    files: &[PathBuf],
+    data_dir: &Path,
+    config: &Config,
+    progress: &mut dyn Progress,
+) -> Result<Summary, ReplayError> {
+    let metrics = Arc::new(Metrics::new());
+    let mut input = open(files)?;
+    let _lock = setup::take_data_dir(data_dir)?;
+    let cursors = LogFollower::newest(data_dir)?;
+    let line = open_line(config, data_dir)?;
+    let mut run = Run {
+        follower: LogFollower::open(data_dir, &cursors, &metrics)?,
+        intake: setup::intake(config, &metrics),
+        pool: setup::finish_pool(config, data_dir, &metrics)?,
+        clerk: Clerk::start(data_dir, &metrics)?,
+        line,
+        summary: Summary::default(),
+        now_ns: 0,
+        progress,
+    };
+    let sources =
+        files.iter().enumerate().map(|(number, file)| source_info(number, file)).collect();
+    let read = run.read(&mut input, sources);
+    let omissions = input.omissions();
+    let summary = run.finish(omissions, config.capture.hold_ms * 1_000_000)?;
+    read?;
+    Ok(with_rejections(summary, &metrics))
+}
+
+fn open(files: &[PathBuf]) -> Result<Merge, ReplayError> {
+    let open = |(number, file): (usize, &PathBuf)| {
+        let number = number.min(usize::from(u8::MAX)) as u8;
+        if file.as_os_str() == "-" {
+            return Reader::from_input(
+                "standard input".to_owned(),
+                Box::new(std::io::stdin()),
+                number,
+            );
+        }
+        Reader::open(file, number)
+    };
+    let readers: Result<Vec<Reader>, PcapError> = files.iter().enumerate().map(open).collect();
+    readers.map(Merge::new).map_err(|source| ReplayError::Capture { source })
+}
+
+fn source_info(number: usize, file: &Path) -> SourceInfo {
+    SourceInfo {
+        interface: file
+            .file_name()
+            .map_or_else(|| "-".into(), |name| name.to_string_lossy())
+            .into_owned(),
+        source: number.min(usize::from(u8::MAX)) as u8,
+        mode: SourceMode::Pcap,
+        reason: "replay of a capture file".to_owned(),
+    }
+}
+
+fn open_line(config: &Config, data_dir: &Path) -> Result<Line, ReplayError> {
+    let capture = &config.capture;
+    let mut options = LineOptions::new(data_dir.to_owned());
+    options.steering.sip_ports.clone_from(&capture.sip_ports);
+    options.steering.wire = setup::wire_options(config);
+    options.rings.media_bytes = (capture.ring_mib as usize * MIB).next_power_of_two();
+    options.drain.hold_ns = capture.hold_ms * 1_000_000;
+    options.drain.unmatched = match capture.unmatched_media {
+        UnmatchedMedia::Drop => Unmatched::Drop,
+        UnmatchedMedia::Keep => Unmatched::Keep,
+    };
+    options.drain.media.segment_bytes = u64::from(capture.segment_mib) << 20;
+    options.rings.residence = Residence::Locked;
+    let line = Line::open(options.clone()).or_else(|_| {
+        // Nothing is lost by paging here: the files wait.
+        options.rings.residence = Residence::Pageable;
+        Line::open(options)
+    });
+    line.map_err(|source| ReplayError::Line { source })
+}
+
+struct Run<'p> {
+    line: Line,
+    follower: LogFollower,
+    intake: Intake,
+    pool: FinishPool,
+    clerk: Clerk,
+    summary: Summary,
+    now_ns: u64,
+    progress: &'p mut dyn Progress,
+}
+
+impl Run<'_> {
+    /// Reads to the end, or to where a file is not what it should be; what came before counts all the same.
+    fn read(&mut self, input: &mut Merge, sources: Vec<SourceInfo>) -> Result<(), ReplayError> {
+        let mut sources = Some(sources);
+        let mut stepped_ns = 0;
+        let mut told = Instant::now();
+        loop {
+            let next = input.next().map_err(|source| ReplayError::Capture { source });
+            let Some(frame) = next? else { return Ok(()) };
+            let ts_ns = frame.ts_ns;
+            if let Some(sources) = sources.take() {
+                self.line.set_door(Door::Connected);
+                // The epoch names this run; packet time makes it the same each time.
+                self.line
+                    .start(ts_ns, ts_ns, sources)
+                    .map_err(|source| ReplayError::Line { source })?;
+                stepped_ns = ts_ns;
+            } else if ts_ns >= stepped_ns + STEP_NS {
+                // Before the frame: what was said until now is heard before time goes on.
+                stepped_ns = ts_ns;
+                self.step()?;
+            }
+            self.line.offer(&frame);
+            self.summary.packets += 1;
+            self.now_ns = self.now_ns.max(ts_ns);
+            if self.summary.packets.is_multiple_of(PACKETS_BETWEEN_LOOKS)
+                && told.elapsed() > Duration::from_millis(200)
+            {
+                told = Instant::now();
+                let (bytes, of) = input.progress();
+                self.progress.at(bytes, of, self.summary.calls);
+            }
+        }
+    }
+
+    /// Moves the line to now and lets the intake read what it wrote.
+    fn step(&mut self) -> Result<(), ReplayError> {
+        self.line.run(self.now_ns);
+        self.follow()?;
+        self.intake.tick(self.now_ns);
+        self.command()?;
+        self.finish_calls()
+    }
+
+    fn follow(&mut self) -> Result<(), ReplayError> {
+        self.follower.drain(LaneKind::Signalling, usize::MAX, &mut self.intake);
+        for seen in self.line.events() {
+            self.intake.flow_seen(&seen);
+        }
+        self.command()?;
+        self.follower.drain(LaneKind::Media, usize::MAX, &mut self.intake);
+        Ok(())
+    }
+
+    fn command(&mut self) -> Result<(), ReplayError> {
+        for command in self.intake.take_commands() {
+            self.line.apply(&command).map_err(|source| ReplayError::Line { source })?;
+        }
+        Ok(())
+    }
+
+    fn finish_calls(&mut self) -> Result<(), ReplayError> {
+        for call in self.intake.take_finished() {
+            self.pool.submit(call);
+        }
+        let outcomes = self.pool.poll();
+        keep(outcomes, &self.clerk, &mut self.summary, self.progress)?;
+        while self.pool.pending() > PENDING_MAX {
+            let outcomes = self.pool.wait(Duration::from_millis(100));
+            keep(outcomes, &self.clerk, &mut self.summary, self.progress)?;
+        }
+        Ok(())
+    }
+
+    /// The files are at their end: what waits for a verdict has waited long enough, calls that are open end.
+    fn finish(mut self, omissions: Omissions, hold_ns: u64) -> Result<Summary, ReplayError> {
+        self.step()?;
+        let Self { line, mut follower, mut intake, mut pool, clerk, now_ns, progress, mut summary } =
+            self;
+        let stats = line.finish(now_ns + hold_ns).map_err(|source| ReplayError::Line { source })?;
+        follower.drain(LaneKind::Signalling, usize::MAX, &mut intake);
+        follower.drain(LaneKind::Media, usize::MAX, &mut intake);
+        intake.end_of_input("capture_end");
+        intake.take_finished().into_iter().for_each(|call| pool.submit(call));
+        while pool.pending() > 0 {
+            let outcomes = pool.wait(Duration::from_millis(100));
+            keep(outcomes, &clerk, &mut summary, progress)?;
+        }
+        clerk.finish()?;
+        Ok(Summary {
+            stored_packets: stats.stored,
+            ignored_packets: stats.ignored,
+            unmatched_packets: stats.unmatched,
+            lost_packets: stats.lost.total(),
+            truncated_records: omissions.truncated,
+            unknown_link_packets: omissions.unknown_link,
+            ..summary
+        })
+    }
+}
+
+fn keep(
+    outcomes: Vec<Outcome>,
+    clerk: &Clerk,
+    summary: &mut Summary,
+    progress: &mut dyn Progress,
+) -> Result<(), ReplayError> {
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Done(done) => {
+                progress.done(&done);
+                summary.calls += 1;
+                summary.recordings += u64::from(done.recording.is_some());
+                clerk.write(done.into_writes())?;
+            }
+            Outcome::Failed { call, error } => {
+                return Err(ReplayError::Finish { call, source: error });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn with_rejections(mut summary: Summary, metrics: &Metrics) -> Summary {
+    summary.sip_rejected = metrics.sip_rejections();
+    summary
+}

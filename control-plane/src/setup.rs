@@ -1,0 +1,164 @@
+//! From configuration to the parts: what `run` and `replay` build alike.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use earwitness_codec::{Decoders, WorkerOptions, WorkerPool};
+use earwitness_policy::RuleSet;
+use earwitness_recording::{Format, Layout, RenderOptions};
+use earwitness_wire::Options;
+
+use crate::call::table::{CallTable, Timing};
+use crate::config::{self, Config, ConfigError, FileFormat, RecordDefault};
+use crate::finish::{FinishPool, PoolOptions};
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::programs;
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    #[error("cannot make the data folder {path}: {source}")]
+    Make { path: PathBuf, source: std::io::Error },
+    #[error(
+        "the data folder {path} is in use by another earwitness; stop it, or use another folder"
+    )]
+    InUse { path: PathBuf },
+    #[error("{path} is no data folder of Earwitness: it has no {missing}")]
+    Absent { path: PathBuf, missing: &'static str },
+}
+
+impl DataDirError {
+    /// Whether the command was wrong, not the machine.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(self, Self::Absent { .. })
+    }
+}
+
+/// Holds a data folder for this process; two that write it would not know of each other.
+#[derive(Debug)]
+pub struct DataDirLock {
+    _file: File,
+}
+
+/// Makes the data folder if it is missing, and takes it.
+///
+/// # Errors
+/// It cannot be made, or another process has it.
+pub fn take_data_dir(data_dir: &Path) -> Result<DataDirLock, DataDirError> {
+    let make = |source| DataDirError::Make { path: data_dir.to_owned(), source };
+    std::fs::create_dir_all(data_dir.join("run")).map_err(make)?;
+    let file = File::create(data_dir.join("run/lock")).map_err(make)?;
+    // SAFETY: flock takes a descriptor that `file` keeps open, and touches no memory.
+    let taken = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+    if taken != 0 {
+        return Err(DataDirError::InUse { path: data_dir.to_owned() });
+    }
+    Ok(DataDirLock { _file: file })
+}
+
+/// Refuses a folder that has no catalog: a mistyped name shall not look like an empty one.
+///
+/// # Errors
+/// There is none.
+pub fn existing_data_dir(data_dir: &Path) -> Result<(), DataDirError> {
+    if data_dir.join(earwitness_catalog::FILE_NAME).is_file() {
+        return Ok(());
+    }
+    Err(DataDirError::Absent { path: data_dir.to_owned(), missing: earwitness_catalog::FILE_NAME })
+}
+
+/// Where the log of a data folder is.
+#[must_use]
+pub fn segments_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("segments")
+}
+
+/// What the parser is told.
+#[must_use]
+pub fn wire_options(config: &Config) -> Options {
+    let mut options = Options { vxlan_ports: [0; 4] };
+    for (slot, port) in options.vxlan_ports.iter_mut().zip(&config.capture.vxlan_ports) {
+        *slot = *port;
+    }
+    options
+}
+
+/// The part that follows the log.
+#[must_use]
+pub fn intake(config: &Config, metrics: &Arc<Metrics>) -> Intake {
+    const MS: u64 = 1_000_000;
+    let rules = match config.recording.default {
+        RecordDefault::All => RuleSet::RecordAll,
+        RecordDefault::None => RuleSet::RecordNone,
+    };
+    let timing = Timing {
+        hold_ns: config.capture.hold_ms * MS,
+        trailing_ns: config.calls.trailing_media_ms * MS,
+        media_idle_ns: config.calls.media_idle_ms * MS,
+        unanswered_ns: config.calls.unanswered_ms * MS,
+        length_max_ns: config.calls.length_max_s * 1000 * MS,
+    };
+    let table = CallTable::new(rules, timing, config.calls.calls_max);
+    Intake::new(table, wire_options(config), Arc::clone(metrics))
+}
+
+/// How recordings are rendered.
+#[must_use]
+pub fn render_options(config: &Config) -> RenderOptions {
+    let recording = &config.recording;
+    RenderOptions {
+        sample_rate: Some(recording.sample_rate).filter(|rate| *rate != 0),
+        layout: match recording.layout {
+            config::Layout::Stereo => Layout::Stereo,
+            config::Layout::Mono => Layout::MonoMix,
+        },
+        format: match recording.format {
+            FileFormat::Wav => Format::Wav,
+            FileFormat::Mp3 => Format::Mp3,
+            FileFormat::Opus => Format::OggOpus,
+        },
+        ..RenderOptions::default()
+    }
+}
+
+/// The decoder processes. Where the program is missing, calls in formats that need it are recorded as silence,
+/// and say so.
+#[must_use]
+pub fn decoders(config: &Config, workers_max: usize) -> Decoders {
+    let program = programs::find(programs::CODEC, &config.recording.codec_program);
+    if let Err(error) = &program {
+        tracing::warn!(%error, "G.729, GSM, AMR and their like cannot be decoded");
+    }
+    let options = WorkerOptions { program: program.ok(), workers_max, ..WorkerOptions::default() };
+    Decoders::new(Arc::new(WorkerPool::new(options)))
+}
+
+/// The threads that finish calls.
+///
+/// # Errors
+/// A value of the configuration cannot be used.
+pub fn finish_pool(
+    config: &Config,
+    data_dir: &Path,
+    metrics: &Arc<Metrics>,
+) -> Result<FinishPool, ConfigError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = match config.recording.workers {
+        0 => (cores - 1).max(1),
+        threads => threads,
+    };
+    let options = PoolOptions {
+        data_dir: data_dir.to_owned(),
+        threads,
+        render: render_options(config),
+        aliases: config.aliases()?,
+        decoders: decoders(config, threads),
+        retry: Duration::from_secs(5),
+    };
+    Ok(FinishPool::start(options, metrics))
+}

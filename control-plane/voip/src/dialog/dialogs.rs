@@ -1,0 +1,380 @@
+//! The table of legs: finds the leg of a message, bounds their number, keeps their deadlines.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+
+use super::event::{DialogEvent, DialogId, EndReason, EventKind, LegId, Origin, Party};
+use super::hops::orient;
+use super::identifier::Identifier;
+use super::leg::{InviteState, Leg, Output};
+use super::step::description;
+use crate::limits::{LEGS_MAX, LEGS_PER_CALL_ID_MAX};
+use crate::sdp::SdpError;
+use crate::sip::{Message, Method};
+
+/// When and between which addresses a message was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub ts_ns: u64,
+    pub src: SocketAddr,
+    pub dst: SocketAddr,
+}
+
+/// What a message was to the dialog layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// It started a leg.
+    Started,
+    /// It belongs to a leg and was news.
+    InDialog,
+    /// It belongs to a leg and was seen before: sent again, or seen at another hop.
+    Repeated,
+    /// It belongs to a dialog that is not known.
+    Orphan,
+    /// It belongs to no call: REGISTER, OPTIONS, SUBSCRIBE outside dialogs, …
+    Unrelated,
+}
+
+/// Where a message belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The dialog; that of fork 0 where the message belongs to the leg as a whole.
+    pub dialog: Option<DialogId>,
+    pub class: Class,
+    /// The message carried a session description that cannot be read; the rest of it counts.
+    pub sdp_error: Option<SdpError>,
+}
+
+/// How long things are waited for, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the last provisional answer (or the INVITE) to the final one: RFC 3261 section 16.6, timer C.
+    pub invite_ns: u64,
+    /// From 401, 407, 3xx, … to the next INVITE.
+    pub retry_ns: u64,
+    /// From CANCEL to the final answer of the INVITE (RFC 3261 section 9.1), and from the 2xx of a fork to its
+    /// ACK (section 13.3.1.4).
+    pub cancel_ns: u64,
+    /// How long an ended leg is remembered, so that repeated messages do not start another one.
+    pub linger_ns: u64,
+}
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            invite_ns: 300 * SECOND_NS,
+            retry_ns: 32 * SECOND_NS,
+            cancel_ns: 32 * SECOND_NS,
+            linger_ns: 40 * SECOND_NS,
+        }
+    }
+}
+
+/// All legs that are followed.
+#[derive(Debug)]
+pub struct Dialogs {
+    timeouts: Timeouts,
+    legs_max: usize,
+    legs: HashMap<LegId, Entry>,
+    /// Legs by Call-ID, oldest first.
+    by_call_id: HashMap<Identifier, Vec<LegId>>,
+    deadlines: BTreeSet<(u64, LegId)>,
+    /// Legs by when they were touched: those that are over, and the others.
+    over: BTreeMap<u64, LegId>,
+    live: BTreeMap<u64, LegId>,
+    touches: u64,
+    next_leg: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    leg: Leg,
+    touched: u64,
+    deadline_ns: Option<u64>,
+}
+
+impl Dialogs {
+    /// An empty table for [`LEGS_MAX`] legs.
+    #[must_use]
+    pub fn new(timeouts: Timeouts) -> Self {
+        Self::with_capacity(timeouts, LEGS_MAX)
+    }
+
+    /// An empty table for so many legs.
+    #[must_use]
+    pub fn with_capacity(timeouts: Timeouts, legs_max: usize) -> Self {
+        Self {
+            timeouts,
+            legs_max: legs_max.max(1),
+            legs: HashMap::new(),
+            by_call_id: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            over: BTreeMap::new(),
+            live: BTreeMap::new(),
+            touches: 0,
+            next_leg: 0,
+        }
+    }
+
+    /// Takes one message; what it changed is added to `events`. Messages come in the order they were seen;
+    /// their times may go back a little (several queues), the table does not mind.
+    pub fn observe(
+        &mut self,
+        seen: Seen,
+        message: &Message<'_>,
+        events: &mut Vec<DialogEvent>,
+    ) -> Observed {
+        let (leg, by, class) = match self.find(message) {
+            Some((leg, by)) => (leg, by, None),
+            None => match start(message) {
+                Start::Invite => {
+                    let leg = self.begin(Origin::Invite, seen, message, None, events);
+                    (leg, Party::Caller, Some(Class::Started))
+                }
+                Start::InProgress => {
+                    let (leg, by) = self.resume(seen, message, events);
+                    (leg, by, Some(Class::Started))
+                }
+                Start::Not(class) => return Observed { dialog: None, class, sdp_error: None },
+            },
+        };
+        let Some(entry) = self.legs.get_mut(&leg) else {
+            return Observed { dialog: None, class: Class::Orphan, sdp_error: None };
+        };
+        let mut out = Output { leg, ts_ns: seen.ts_ns, events };
+        let mut observed = entry.leg.observe(seen, message, by, &mut out);
+        observed.class = class.unwrap_or(observed.class);
+        self.refresh(leg);
+        observed
+    }
+
+    /// Acts on what has not happened by `now_ns`.
+    pub fn tick(&mut self, now_ns: u64, events: &mut Vec<DialogEvent>) {
+        while let Some((deadline_ns, leg)) = self.deadlines.first().copied() {
+            if deadline_ns > now_ns {
+                return;
+            }
+            let Some(entry) = self.legs.get_mut(&leg) else {
+                self.deadlines.pop_first();
+                continue;
+            };
+            if entry.leg.ended.is_some() {
+                self.forget(leg);
+                continue;
+            }
+            entry.leg.expire(&self.timeouts, &mut Output { leg, ts_ns: now_ns, events });
+            self.refresh(leg);
+        }
+    }
+
+    /// Ends a leg from outside; nothing happens where it is over already.
+    pub fn end(
+        &mut self,
+        leg: LegId,
+        reason: EndReason,
+        ts_ns: u64,
+        events: &mut Vec<DialogEvent>,
+    ) {
+        if let Some(entry) = self.legs.get_mut(&leg)
+            && entry.leg.ended.is_none()
+        {
+            entry.leg.end(reason, None, &mut Output { leg, ts_ns, events });
+            self.refresh(leg);
+        }
+    }
+
+    /// The earliest time at which [`Dialogs::tick`] has something to do.
+    #[must_use]
+    pub fn next_deadline_ns(&self) -> Option<u64> {
+        self.deadlines.first().map(|(deadline_ns, _)| *deadline_ns)
+    }
+
+    /// Legs that are not over.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Whether no leg is followed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The leg of a message and who sent the request of its transaction. The latest leg counts.
+    fn find(&self, message: &Message<'_>) -> Option<(LegId, Party)> {
+        let legs = self.by_call_id.get(&Identifier::new(message.call_id()))?;
+        legs.iter().rev().find_map(|id| {
+            let leg = &self.legs.get(id)?.leg;
+            let by = leg.requester(message)?;
+            (!is_beyond(leg, by, message)).then_some((*id, by))
+        })
+    }
+
+    /// Makes a leg.
+    fn begin(
+        &mut self,
+        origin: Origin,
+        seen: Seen,
+        message: &Message<'_>,
+        caller_tag: Option<Identifier>,
+        events: &mut Vec<DialogEvent>,
+    ) -> LegId {
+        let id = LegId(self.next_leg);
+        self.next_leg += 1;
+        let call_id = Identifier::new(message.call_id());
+        while self.legs.len() >= self.legs_max {
+            self.evict_oldest(seen.ts_ns, events);
+        }
+        if let Some(same) = self.by_call_id.get(&call_id)
+            && same.len() >= LEGS_PER_CALL_ID_MAX
+        {
+            let oldest = same[0];
+            self.end(oldest, EndReason::Evicted, seen.ts_ns, events);
+            self.forget(oldest);
+        }
+        let from_tag = Identifier::from_tag(message.from().tag);
+        let is_swapped = caller_tag.as_ref().is_some_and(|tag| *tag != from_tag);
+        let by = if is_swapped { Party::Callee } else { Party::Caller };
+        let leg = Leg::new(id, message, caller_tag.unwrap_or(from_tag), seen);
+        self.by_call_id.entry(call_id).or_default().push(id);
+        self.touches += 1;
+        self.live.insert(self.touches, id);
+        self.legs.insert(id, Entry { leg, touched: self.touches, deadline_ns: None });
+        let sender = if message.is_request() { by } else { by.other() };
+        let hop = orient(seen.src, seen.dst, sender);
+        Output { leg: id, ts_ns: seen.ts_ns, events }.emit(0, EventKind::Created { origin, hop });
+        id
+    }
+
+    /// Makes a leg of a dialog whose beginning was not seen. Where the same dialog was followed before and given
+    /// up, caller and callee stay who they were.
+    fn resume(
+        &mut self,
+        seen: Seen,
+        message: &Message<'_>,
+        events: &mut Vec<DialogEvent>,
+    ) -> (LegId, Party) {
+        let before = self.by_call_id.get(&Identifier::new(message.call_id())).and_then(|legs| {
+            legs.iter().rev().find_map(|id| {
+                let leg = &self.legs.get(id)?.leg;
+                Some((leg.caller_tag.clone(), leg.requester(message)?))
+            })
+        });
+        let (caller_tag, by) = match before {
+            Some((tag, by)) => (Some(tag), by),
+            None => (None, Party::Caller),
+        };
+        let id = self.begin(Origin::InProgress, seen, message, caller_tag, events);
+        // An UPDATE belongs to an early dialog or to a confirmed one; the latter last longer.
+        let is_confirmed = match (message.status(), message.method()) {
+            (None, method) => matches!(method, Method::Invite | Method::Update | Method::Ack),
+            (Some(code), method) => code >= 200 && method != Method::Prack,
+        };
+        if let Some(entry) = self.legs.get_mut(&id) {
+            let mut out = Output { leg: id, ts_ns: seen.ts_ns, events };
+            let tag = if by == Party::Caller { message.to().tag } else { message.from().tag };
+            let fork = entry.leg.fork(tag, super::leg::MayFork::No, &mut out).unwrap_or(0);
+            if is_confirmed {
+                entry.leg.confirm(fork, &mut out);
+            }
+        }
+        (id, by)
+    }
+
+    /// Brings the order of touching and the deadline of a leg up to date.
+    fn refresh(&mut self, id: LegId) {
+        let Some(entry) = self.legs.get_mut(&id) else {
+            return;
+        };
+        self.touches += 1;
+        self.live.remove(&entry.touched);
+        self.over.remove(&entry.touched);
+        entry.touched = self.touches;
+        let order = if entry.leg.ended.is_some() { &mut self.over } else { &mut self.live };
+        order.insert(self.touches, id);
+        let deadline_ns = entry.leg.deadline_ns(&self.timeouts);
+        if deadline_ns != entry.deadline_ns {
+            if let Some(before_ns) = entry.deadline_ns {
+                self.deadlines.remove(&(before_ns, id));
+            }
+            entry.deadline_ns = deadline_ns;
+            self.deadlines.extend(deadline_ns.map(|ns| (ns, id)));
+        }
+    }
+
+    /// S10: what is over goes first, then the leg that was silent longest.
+    fn evict_oldest(&mut self, ts_ns: u64, events: &mut Vec<DialogEvent>) {
+        let oldest = self.over.first_key_value().or_else(|| self.live.first_key_value());
+        if let Some((_, leg)) = oldest {
+            let leg = *leg;
+            self.end(leg, EndReason::Evicted, ts_ns, events);
+            self.forget(leg);
+        }
+    }
+
+    fn forget(&mut self, id: LegId) {
+        let Some(entry) = self.legs.remove(&id) else {
+            return;
+        };
+        self.live.remove(&entry.touched);
+        self.over.remove(&entry.touched);
+        if let Some(deadline_ns) = entry.deadline_ns {
+            self.deadlines.remove(&(deadline_ns, id));
+        }
+        if let Some(same) = self.by_call_id.get_mut(&entry.leg.call_id) {
+            same.retain(|other| *other != id);
+            if same.is_empty() {
+                self.by_call_id.remove(&entry.leg.call_id);
+            }
+        }
+    }
+}
+
+/// Whether a message of the same Call-ID and tags begins something after this leg.
+fn is_beyond(leg: &Leg, by: Party, message: &Message<'_>) -> bool {
+    let (cseq, method) = message.cseq();
+    let is_invite = message.is_request() && method == Method::Invite && message.to().tag.is_none();
+    let is_later = leg.invite_cseq.is_none_or(|known| cseq > known);
+    if is_invite {
+        return by == Party::Caller
+            && is_later
+            && (leg.ended.is_some() || leg.invite == InviteState::Answered);
+    }
+    // A leg that was given up from outside goes on when its parties do: a new offer within the dialog.
+    let is_given_up = leg
+        .ended
+        .is_some_and(|ended| matches!(ended.reason, EndReason::External | EndReason::Unanswered));
+    is_given_up
+        && message.is_request()
+        && start(message) == Start::InProgress
+        && !leg.has_seen(by, message)
+}
+
+/// What a message is that belongs to no leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    Invite,
+    InProgress,
+    Not(Class),
+}
+
+fn start(message: &Message<'_>) -> Start {
+    let is_in_dialog = message.to().tag.is_some();
+    match message.method() {
+        Method::Invite if message.is_request() && !is_in_dialog => Start::Invite,
+        _ if is_in_dialog && description(message).is_some_and(|sdp| sdp.is_ok()) => {
+            Start::InProgress
+        }
+        Method::Invite
+        | Method::Ack
+        | Method::Bye
+        | Method::Cancel
+        | Method::Prack
+        | Method::Update => Start::Not(Class::Orphan),
+        Method::Info | Method::Refer if is_in_dialog => Start::Not(Class::Orphan),
+        _ => Start::Not(Class::Unrelated),
+    }
+}
