@@ -1,0 +1,8 @@
+//! A capture file in, recordings out: the shipped program on generated calls.
+
+mod crowd;
+mod denied;
+mod deterministic;
+mod matrix;
+mod torture;
+mod verdict;

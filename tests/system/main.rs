@@ -1,0 +1,7 @@
+//! The whole product on real interfaces: namespaces, veth, XDP, phones, and processes that are killed.
+//!
+//! Needs root. A machine on which this cannot run fails these tests; it does not pass them by skipping.
+
+mod crash;
+mod demo;
+mod space;
