@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs what building, testing and the demo need and is not there yet. Says what it does.
+#
+#   scripts/setup.sh build          compilers and libraries
+#   scripts/setup.sh build demo     and the phones of `make demo`
+#   scripts/setup.sh build demo test   and the peers of the system tests
+set -euo pipefail
+
+build=(clang cmake libavcodec-dev libavformat-dev libavutil-dev libclang-dev libstd-rust-web-dev-bpf libzstd-dev
+       llvm-22-dev libpolly-22-dev make pkg-config rustc-web zlib1g-dev)
+demo=(baresip-core espeak-ng ethtool iproute2 sox)
+test=(procps tshark)
+linker_version=0.13.0
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+wanted=()
+for group in "$@"; do
+    case $group in
+        build) wanted+=("${build[@]}") ;;
+        demo) wanted+=("${demo[@]}") ;;
+        test) wanted+=("${test[@]}") ;;
+        *) die "unknown group $group: use build, demo, test" ;;
+    esac
+done
+
+missing=()
+for package in "${wanted[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+
+if ((${#missing[@]})); then
+    command -v apt-get >/dev/null || die "not a Debian system: install by hand: ${missing[*]}"
+    as_root=()
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null || die "needs root for: apt-get install ${missing[*]}"
+        as_root=(sudo)
+    fi
+    say "installing with apt: ${missing[*]}"
+    "${as_root[@]}" apt-get update -qq
+    # Debian asks about capturing as non-root when tshark arrives; the answer that changes nothing is no.
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+command -v cargo >/dev/null || die "cargo is missing: install Rust with rustup (https://rustup.rs), stable toolchain"
+
+if ! bpf-linker --version 2>/dev/null | grep -q "$linker_version"; then
+    say "building bpf-linker $linker_version with cargo (about two minutes, once)"
+    PATH=/usr/lib/llvm-22/bin:$PATH cargo install --quiet --locked bpf-linker --version "$linker_version" \
+        --no-default-features --features llvm-22
+fi
+say "everything is there"
