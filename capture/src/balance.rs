@@ -3,7 +3,7 @@
 //!
 //! `received = stored + ignored + unmatched + held + Σ lost`. The parts are read at different moments, so that packets
 //! under way between them are in none: they are held. Once nothing has come while each thread looked several times,
-//! nothing is under way, and what is missing then was lost where nobody counts: between program and socket.
+//! nothing is under way, and what is missing then is said to be unexplained: no stage owns up to it.
 
 use earwitness_abi::Counter;
 use earwitness_ipc::{CaptureStats, LostBy};
@@ -42,7 +42,7 @@ impl Books {
         until: Until,
     ) -> CaptureStats {
         let mut stats = parts;
-        stats.lost.program += self.unexplained;
+        stats.lost.unexplained += self.unexplained;
         let ended =
             stats.stored + stats.ignored + stats.unmatched + stats.held + stats.lost.total();
         let received = stats.received.max(ended).max(self.received);
@@ -56,7 +56,7 @@ impl Books {
             reports.iter().zip(&self.reports).all(|(now, then)| now - then >= QUIET_REPORTS);
         if until == Until::End || quiet {
             self.unexplained += missing;
-            stats.lost.program += missing;
+            stats.lost.unexplained += missing;
         } else {
             stats.held += missing;
         }
@@ -104,16 +104,7 @@ pub(crate) fn subtract(stats: &mut CaptureStats, other: &CaptureStats) {
     less(&mut stats.verdicts_evicted, other.verdicts_evicted);
     less(&mut stats.flows_evicted, other.flows_evicted);
     less(&mut stats.events_dropped, other.events_dropped);
-    let lost = other.lost;
-    less(&mut stats.lost.nic, lost.nic);
-    less(&mut stats.lost.program, lost.program);
-    less(&mut stats.lost.fill_ring, lost.fill_ring);
-    less(&mut stats.lost.receive_ring, lost.receive_ring);
-    less(&mut stats.lost.core_ring, lost.core_ring);
-    less(&mut stats.lost.reassembly, lost.reassembly);
-    less(&mut stats.lost.disk, lost.disk);
-    less(&mut stats.lost.verdict_late, lost.verdict_late);
-    less(&mut stats.lost.oversize, lost.oversize);
+    stats.lost = stats.lost.since(&other.lost);
     for (cause, count) in other.rejected.causes() {
         stats.rejected.set(cause, stats.rejected.of(cause).saturating_sub(count));
     }
@@ -154,13 +145,13 @@ mod tests {
     fn what_is_missing_is_held_then_lost() {
         let mut books = Books::default();
         let stats = books.close(parts(100, 90), &[5, 5], Until::Now);
-        assert_eq!((stats.held, stats.lost.program, stats.unaccounted()), (10, 0, 0));
+        assert_eq!((stats.held, stats.lost.unexplained, stats.unaccounted()), (10, 0, 0));
         // One thread has not looked: nothing is said of what is missing.
         let stats = books.close(parts(100, 97), &[50, 5 + QUIET_REPORTS - 1], Until::Now);
-        assert_eq!((stats.held, stats.lost.program), (3, 0));
+        assert_eq!((stats.held, stats.lost.unexplained), (3, 0));
         for _ in 0..2 {
             let stats = books.close(parts(100, 97), &[50, 5 + QUIET_REPORTS], Until::Now);
-            assert_eq!((stats.held, stats.lost.program, stats.unaccounted()), (0, 3, 0));
+            assert_eq!((stats.held, stats.lost.unexplained, stats.unaccounted()), (0, 3, 0));
         }
         // A writer that reports later than the program never makes the counters go back.
         let stats = books.close(parts(100, 104), &[60, 60], Until::Now);
@@ -168,7 +159,7 @@ mod tests {
         let stats = books.close(parts(106, 104), &[60, 60], Until::Now);
         assert_eq!((stats.received, stats.unaccounted()), (107, 0));
         let stats = books.close(parts(120, 110), &[60, 60], Until::End);
-        assert_eq!((stats.held, stats.lost.program, stats.unaccounted()), (0, 10, 0));
+        assert_eq!((stats.held, stats.lost.unexplained, stats.unaccounted()), (0, 10, 0));
     }
 
     /// CAP-8: parts of a sum can be taken out of it.

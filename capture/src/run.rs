@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use earwitness_ipc::{CaptureStats, Command, Event, Fault, LostBy};
+use earwitness_ipc::{CaptureStats, Command, Event, Fault, FlowSeen, LostBy};
 use earwitness_line::Door;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -17,7 +17,7 @@ use crate::balance::{Books, Until, of_program};
 use crate::clock::now_ns;
 use crate::door::{Doorkeeper, Introduction};
 use crate::keeper::KeeperThread;
-use crate::limits::{STATS_INTERVAL, STOP_TIMEOUT, TICK};
+use crate::limits::{STATS_INTERVAL, STOP_TIMEOUT, TICK, UNHEARD_MAX};
 use crate::link::LinkWatch;
 use crate::options::RunOptions;
 use crate::sandbox::{self, Folders, SandboxError};
@@ -69,7 +69,9 @@ struct Capture {
     counted: Vec<Vec<CaptureStats>>,
     reports: Vec<u64>,
     books: Vec<Books>,
-    /// Announcements that nobody fetched here.
+    /// Flows that a control plane was to be told of when it had just gone; the next one is.
+    unheard: Vec<FlowSeen>,
+    /// Announcements that found no room there.
     announcements_dropped: u64,
     /// What the threads were last told.
     door: Option<(Door, bool)>,
@@ -121,6 +123,7 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
         receivers: opened.receivers,
         writers: opened.writers,
         keeper,
+        unheard: Vec::new(),
         announcements_dropped: 0,
         door: None,
     };
@@ -198,12 +201,7 @@ impl Capture {
     fn read_reports(&mut self) {
         while let Ok(report) = self.crew.reports().try_recv() {
             match report.content {
-                Content::Flows(flows) => {
-                    let count = flows.len() as u64;
-                    if !self.doorkeeper.send(Event::FlowsSeen(flows)) {
-                        self.announcements_dropped += count;
-                    }
-                }
+                Content::Flows(flows) => self.tell_flows(flows),
                 Content::Stats(stats) => {
                     self.counted[report.thread] = stats;
                     self.reports[report.thread] += 1;
@@ -216,6 +214,16 @@ impl Capture {
                 Content::Stopped { stats, .. } => self.counted[report.thread] = stats,
             }
         }
+    }
+
+    fn tell_flows(&mut self, mut flows: Vec<FlowSeen>) {
+        if self.doorkeeper.is_greeted() && self.doorkeeper.send(Event::FlowsSeen(flows.clone())) {
+            return;
+        }
+        let room = UNHEARD_MAX.saturating_sub(self.unheard.len());
+        self.announcements_dropped += flows.len().saturating_sub(room) as u64;
+        flows.truncate(room);
+        self.unheard.append(&mut flows);
     }
 
     fn read_links(&mut self) {
@@ -247,6 +255,10 @@ impl Capture {
     fn tell_door(&mut self) {
         let door = if self.doorkeeper.decides() { Door::Connected } else { Door::Absent };
         let announce = self.doorkeeper.is_greeted();
+        if announce && !self.unheard.is_empty() {
+            let flows = std::mem::take(&mut self.unheard);
+            self.tell_flows(flows);
+        }
         if self.door != Some((door, announce)) && self.crew.has_room() {
             self.door = Some((door, announce));
             self.crew.order_all(&Order::Door { door, announce });
@@ -348,12 +360,7 @@ impl Capture {
                     failures.extend(failure);
                 }
                 Content::Stats(stats) => self.counted[report.thread] = stats,
-                Content::Flows(flows) => {
-                    let count = flows.len() as u64;
-                    if !self.doorkeeper.send(Event::FlowsSeen(flows)) {
-                        self.announcements_dropped += count;
-                    }
-                }
+                Content::Flows(flows) => self.tell_flows(flows),
                 Content::Fault { fault, text } => {
                     self.doorkeeper.send(Event::error(fault, &text));
                 }

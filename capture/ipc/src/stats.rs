@@ -58,11 +58,13 @@ pub struct LostBy {
     pub verdict_late: u64,
     /// Longer than a record can be.
     pub oversize: u64,
+    /// Received, and counted by no stage: each of them is a defect of the accounts.
+    pub unexplained: u64,
 }
 
 impl LostBy {
     /// Each place with the name that metrics use.
-    pub fn places(&self) -> [(&'static str, u64); 9] {
+    pub fn places(&self) -> [(&'static str, u64); 10] {
         // Taken apart, so that a new field cannot be left out.
         let Self {
             nic,
@@ -74,6 +76,7 @@ impl LostBy {
             disk,
             verdict_late,
             oversize,
+            unexplained,
         } = *self;
         [
             ("nic", nic),
@@ -85,6 +88,7 @@ impl LostBy {
             ("disk", disk),
             ("verdict_late", verdict_late),
             ("oversize", oversize),
+            ("unexplained", unexplained),
         ]
     }
 
@@ -93,15 +97,29 @@ impl LostBy {
     }
 
     pub fn add(&mut self, other: &Self) {
-        self.nic += other.nic;
-        self.program += other.program;
-        self.fill_ring += other.fill_ring;
-        self.receive_ring += other.receive_ring;
-        self.core_ring += other.core_ring;
-        self.reassembly += other.reassembly;
-        self.disk += other.disk;
-        self.verdict_late += other.verdict_late;
-        self.oversize += other.oversize;
+        *self = self.with(other, |mine, theirs| mine + theirs);
+    }
+
+    /// What was lost since `before`; counters do not go back.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        self.with(before, u64::saturating_sub)
+    }
+
+    fn with(&self, other: &Self, of: impl Fn(u64, u64) -> u64) -> Self {
+        // Each field by name, so that a new one cannot be left out.
+        Self {
+            nic: of(self.nic, other.nic),
+            program: of(self.program, other.program),
+            fill_ring: of(self.fill_ring, other.fill_ring),
+            receive_ring: of(self.receive_ring, other.receive_ring),
+            core_ring: of(self.core_ring, other.core_ring),
+            reassembly: of(self.reassembly, other.reassembly),
+            disk: of(self.disk, other.disk),
+            verdict_late: of(self.verdict_late, other.verdict_late),
+            oversize: of(self.oversize, other.oversize),
+            unexplained: of(self.unexplained, other.unexplained),
+        }
     }
 }
 
@@ -182,10 +200,11 @@ mod tests {
             disk: 7,
             verdict_late: 8,
             oversize: 9,
+            unexplained: 10,
         };
-        assert_eq!(lost.total(), 45);
+        assert_eq!(lost.total(), 55);
         let mut stats = CaptureStats {
-            received: 100,
+            received: 110,
             stored: 40,
             ignored: 10,
             unmatched: 4,
@@ -197,7 +216,7 @@ mod tests {
         stats.rejected.count(Reject::BadUdp);
         let other = stats.clone();
         stats.add(&other);
-        assert_eq!((stats.received, stats.lost.total(), stats.unaccounted()), (200, 90, 0));
+        assert_eq!((stats.received, stats.lost.total(), stats.unaccounted()), (220, 110, 0));
         assert_eq!((stats.rejected.of(Reject::BadUdp), stats.rejected.total()), (2, 2));
         stats.received += 1;
         assert_eq!(stats.unaccounted(), 1);

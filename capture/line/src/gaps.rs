@@ -23,7 +23,7 @@ impl Gaps {
 
     /// The note that is due, given all losses so far; [`Gaps::noted`] says that it was written.
     pub(crate) fn due(&mut self, lost: &LostBy, now_ns: u64) -> Option<Mark> {
-        let since = since(lost, &self.noted);
+        let since = lost.since(&self.noted);
         if since.total() == 0 {
             self.whole_until_ns = self.whole_until_ns.max(now_ns);
             return None;
@@ -33,7 +33,7 @@ impl Gaps {
 
     /// The note on everything unnoted, however recent the last one is.
     pub(crate) fn last(&self, lost: &LostBy, now_ns: u64) -> Option<Mark> {
-        let since = since(lost, &self.noted);
+        let since = lost.since(&self.noted);
         (since.total() > 0).then(|| self.gap(since, now_ns))
     }
 
@@ -47,32 +47,6 @@ impl Gaps {
     fn gap(&self, lost: LostBy, now_ns: u64) -> Mark {
         let from_ns = self.whole_until_ns.min(now_ns);
         Mark::Gap { from_ns, to_ns: now_ns, lost }
-    }
-}
-
-fn since(now: &LostBy, before: &LostBy) -> LostBy {
-    // Taken apart, so that a new field cannot be left out.
-    let LostBy {
-        nic,
-        program,
-        fill_ring,
-        receive_ring,
-        core_ring,
-        reassembly,
-        disk,
-        verdict_late,
-        oversize,
-    } = *now;
-    LostBy {
-        nic: nic.saturating_sub(before.nic),
-        program: program.saturating_sub(before.program),
-        fill_ring: fill_ring.saturating_sub(before.fill_ring),
-        receive_ring: receive_ring.saturating_sub(before.receive_ring),
-        core_ring: core_ring.saturating_sub(before.core_ring),
-        reassembly: reassembly.saturating_sub(before.reassembly),
-        disk: disk.saturating_sub(before.disk),
-        verdict_late: verdict_late.saturating_sub(before.verdict_late),
-        oversize: oversize.saturating_sub(before.oversize),
     }
 }
 

@@ -257,6 +257,7 @@ pub fn read(data_dir: &Path) -> Written {
         "the log is sound"
     );
     let mut written = Written::default();
+    let mut media = Vec::new();
     for (lane, _) in Log::open(&folder).unwrap().lanes().unwrap() {
         let mut follower =
             Follower::open(&folder, lane, Cursor { seq: 0, block: 0, ordinal: 0 }).unwrap();
@@ -265,11 +266,16 @@ pub fn read(data_dir: &Path) -> Written {
                 RecordClass::Signalling => written.signalling.push(record.frame.to_vec()),
                 RecordClass::Media => {
                     let key = record.frame[usize::from(record.meta.l3) + 19];
-                    written.media.entry(key).or_default().push(record.frame.to_vec());
+                    media.push((record.meta.ts_ns, key, record.frame.to_vec()));
                 }
                 RecordClass::Mark => written.marks.push(decode(record.frame).unwrap()),
             }
         }
+    }
+    // The sender moves between cores, and each core has its lane.
+    media.sort_by_key(|(ts_ns, ..)| *ts_ns);
+    for (_, key, frame) in media {
+        written.media.entry(key).or_default().push(frame);
     }
     written
 }

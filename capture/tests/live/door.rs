@@ -17,12 +17,13 @@ const HOLD: Duration = Duration::from_millis(300);
 #[test]
 fn media_waits_for_the_control_plane() {
     let (wire, folder) = (Wire::new(), tempfile::tempdir().unwrap());
-    let capture =
+    let mut capture =
         Capture::start(&wire, folder.path(), &["--source", "bpf_ring", "--hold-ms", "300"]);
     let mut control = capture.connect();
     control.hello();
     control.await_stats("it is in", |_| true);
     drop(control);
+    capture.await_line("the control plane went");
 
     let media: Vec<_> = (0..50).map(|at| rtp(1, at)).collect();
     wire.send_all(&media);
