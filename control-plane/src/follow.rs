@@ -1,4 +1,8 @@
-//! Reads the segment log in order, lane by lane, while it grows.
+//! Reads the segment log while it grows: signalling by time across its lanes, media lane by lane.
+//!
+//! One dialog's messages may lie in several lanes, as the driver spread them. How far apart the lanes were read
+//! must not change what the messages say, so they are merged. Media carries its time to the call that had its
+//! address then, in whatever order it is read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +31,43 @@ struct Lane {
     id: LaneId,
     kind: LaneKind,
     follower: Follower,
+    /// Time of the last record that was taken.
+    taken_ns: u64,
+    /// Nothing was left to take when it was last looked at.
+    exhausted: bool,
+}
+
+impl Lane {
+    /// When the next record came, if there is one.
+    fn next_ns(&mut self, segments: &Path, metrics: &Metrics) -> Option<u64> {
+        loop {
+            match self.follower.peek() {
+                Ok(next) => return next.map(|meta| meta.ts_ns),
+                Err(error) => {
+                    tracing::error!(lane = %self.id, %error, "a part of the log is left out");
+                    metrics.log_errors.inc();
+                    if !self.go_on(segments, &error) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes on behind what cannot be read; false if that may be readable later.
+    fn go_on(&mut self, segments: &Path, error: &ReadError) -> bool {
+        match error {
+            ReadError::Corrupt { .. } => {
+                self.follower.skip_block();
+                true
+            }
+            // Released meanwhile: no unfinished call needs it (S5).
+            ReadError::Gone { .. } => Follower::open(segments, self.id, Cursor::default())
+                .map(|follower| self.follower = follower)
+                .is_ok(),
+            _ => false,
+        }
+    }
 }
 
 /// All lanes of a data folder.
@@ -61,7 +102,7 @@ impl LogFollower {
         Ok(this)
     }
 
-    /// Takes in lanes that are new. Signalling comes first in each round.
+    /// Takes in lanes that are new.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -74,9 +115,9 @@ impl LogFollower {
             let known = cursors.iter().find(|(lane, _)| *lane == id);
             let cursor = known.map_or_else(Cursor::default, |(_, cursor)| *cursor);
             let follower = self.open_lane(id, cursor)?;
-            self.lanes.push(Lane { id, kind, follower });
+            self.lanes.push(Lane { id, kind, follower, taken_ns: 0, exhausted: false });
         }
-        self.lanes.sort_by_key(|lane| (lane.kind, lane.id));
+        self.lanes.sort_by_key(|lane| lane.id);
         Ok(())
     }
 
@@ -88,24 +129,63 @@ impl LogFollower {
             .map_err(|source| FollowError::Read { lane, source })
     }
 
-    /// Hands at most `budget` records of each lane of `kind` to `intake`. Returns how many there were.
-    pub fn drain(&mut self, kind: LaneKind, budget: usize, intake: &mut Intake) -> usize {
+    /// Hands the records of signalling lanes that came before `until_ns` to `intake`, earliest first, `budget` at
+    /// most. Returns how many there were.
+    pub fn signalling(&mut self, until_ns: u64, budget: usize, intake: &mut Intake) -> usize {
+        let Self { segments, lanes, metrics, .. } = self;
+        let of_kind = |lane: &&mut Lane| lane.kind == LaneKind::Signalling;
+        let mut lanes: Vec<&mut Lane> = lanes.iter_mut().filter(of_kind).collect();
+        let mut next: Vec<Option<u64>> =
+            lanes.iter_mut().map(|lane| lane.next_ns(segments, metrics)).collect();
         let mut taken = 0;
-        for lane in self.lanes.iter_mut().filter(|lane| lane.kind == kind) {
+        while taken < budget {
+            let first = next.iter().enumerate().filter_map(|(at, ns)| ns.map(|ns| (ns, at))).min();
+            let Some((ns, at)) = first.filter(|(ns, _)| *ns < until_ns) else { break };
+            let lane = &mut *lanes[at];
+            if let Ok(Some(record)) = lane.follower.next() {
+                intake.record(lane.id, &record);
+            }
+            lane.taken_ns = ns;
+            next[at] = lane.next_ns(segments, metrics);
+            taken += 1;
+        }
+        for (lane, next) in lanes.into_iter().zip(next) {
+            lane.exhausted = next.is_none_or(|ns| ns >= until_ns);
+        }
+        taken
+    }
+
+    /// Hands at most `budget` records of each media lane to `intake`. Returns how many there were.
+    pub fn media(&mut self, budget: usize, intake: &mut Intake) -> usize {
+        let Self { segments, lanes, metrics, .. } = self;
+        let mut taken = 0;
+        for lane in lanes.iter_mut().filter(|lane| lane.kind == LaneKind::Media) {
+            lane.exhausted = false;
             for _ in 0..budget {
                 match lane.follower.next() {
-                    Ok(Some(record)) => intake.record(lane.id, &record),
-                    Ok(None) => break,
-                    Err(error) => {
-                        tracing::error!(lane = %lane.id, %error, "a block of the log is left out");
-                        self.metrics.log_errors.inc();
-                        lane.follower.skip_block();
+                    Ok(Some(record)) => {
+                        lane.taken_ns = record.meta.ts_ns;
+                        intake.record(lane.id, &record);
+                        taken += 1;
+                    }
+                    // An error comes again from here, where it is dealt with.
+                    Ok(None) | Err(_) => {
+                        if lane.next_ns(segments, metrics).is_none() {
+                            lane.exhausted = true;
+                            break;
+                        }
                     }
                 }
-                taken += 1;
             }
         }
         taken
+    }
+
+    /// The time up to which everything that the log has was read; at most `now_ns`.
+    #[must_use]
+    pub fn read_until(&self, now_ns: u64) -> u64 {
+        let behind = self.lanes.iter().filter(|lane| !lane.exhausted).map(|lane| lane.taken_ns);
+        behind.min().map_or(now_ns, |ns| ns.min(now_ns))
     }
 
     /// Where reading has come to.

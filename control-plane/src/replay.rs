@@ -12,7 +12,6 @@ use earwitness_ipc::{SourceInfo, SourceMode};
 use earwitness_line::pcap::{Merge, Omissions, PcapError, Reader};
 use earwitness_line::region::Residence;
 use earwitness_line::{Door, Line, LineError, LineOptions, Unmatched};
-use earwitness_segment::LaneKind;
 
 use crate::config::{Config, ConfigError, UnmatchedMedia};
 use crate::finish::{Clerk, ClerkError, Done, FinishPool, JobError, Outcome};
@@ -213,12 +212,12 @@ impl Run<'_> {
     }
 
     fn follow(&mut self) -> Result<(), ReplayError> {
-        self.follower.drain(LaneKind::Signalling, usize::MAX, &mut self.intake);
+        self.follower.signalling(u64::MAX, usize::MAX, &mut self.intake);
         for seen in self.line.events() {
             self.intake.flow_seen(&seen);
         }
         self.command()?;
-        self.follower.drain(LaneKind::Media, usize::MAX, &mut self.intake);
+        self.follower.media(usize::MAX, &mut self.intake);
         Ok(())
     }
 
@@ -248,8 +247,8 @@ impl Run<'_> {
         let Self { line, mut follower, mut intake, mut pool, clerk, now_ns, progress, mut summary } =
             self;
         let stats = line.finish(now_ns + hold_ns).map_err(|source| ReplayError::Line { source })?;
-        follower.drain(LaneKind::Signalling, usize::MAX, &mut intake);
-        follower.drain(LaneKind::Media, usize::MAX, &mut intake);
+        follower.signalling(u64::MAX, usize::MAX, &mut intake);
+        follower.media(usize::MAX, &mut intake);
         intake.end_of_input("capture_end");
         intake.take_finished().into_iter().for_each(|call| pool.submit(call));
         while pool.pending() > 0 {

@@ -10,8 +10,8 @@ use crate::file_name::{self, FileName};
 use crate::limits::{BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES};
 use crate::map::Extent;
 use crate::open_segment::OpenSegment;
-use crate::record;
-use crate::{Cursor, LaneId, LaneKind, ReadError, Record, RecordPos};
+use crate::record::{self, Placed};
+use crate::{Cursor, LaneId, LaneKind, ReadError, Record, RecordMeta, RecordPos};
 
 /// Follows one lane across its segments; sees only what is committed (S1).
 #[derive(Debug)]
@@ -84,6 +84,14 @@ impl Follower {
         }
     }
 
+    /// What is known of the record that `next` would give, which stays where it is.
+    pub fn peek(&mut self) -> Result<Option<RecordMeta>, ReadError> {
+        match self.advance()? {
+            Step::Wait => Ok(None),
+            Step::Record => self.placed().map(|placed| Some(placed.meta)),
+        }
+    }
+
     /// Goes on at the next valid block behind a corrupt one, or at the mark if there is none.
     pub fn skip_block(&mut self) {
         self.block = None;
@@ -140,17 +148,13 @@ impl Follower {
 
     /// The record at the cursor, which moves behind it.
     fn take(&mut self) -> Result<Record<'_>, ReadError> {
+        let placed = self.placed()?;
         let (Some(following), Some(block)) = (&self.segment, &mut self.block) else {
             unreachable!("advance found a record");
         };
         let header = block.header;
-        let raw =
-            if header.compressed { &self.unpacked[..] } else { following.reader.stored(&header) };
+        let raw = unpacked(following, &header, &self.unpacked);
         let at = block.at;
-        let placed = match record::decode(raw, at) {
-            Ok(placed) => placed,
-            Err(reason) => return Err(corrupt(self.lane, &header, reason)),
-        };
         let pos = match following.open.header.kind {
             LaneKind::Media => {
                 RecordPos::media(header.seq, header.offset() + BLOCK_HEADER_BYTES + at as u64)
@@ -168,6 +172,15 @@ impl Follower {
         }
         let end = placed.frame + placed.meta.frame_len as usize;
         Ok(Record { meta: placed.meta, frame: &raw[placed.frame..end], pos })
+    }
+
+    /// Where the record at the cursor lies in its block.
+    fn placed(&self) -> Result<Placed, ReadError> {
+        let (Some(following), Some(block)) = (&self.segment, &self.block) else {
+            unreachable!("advance found a record");
+        };
+        record::decode(unpacked(following, &block.header, &self.unpacked), block.at)
+            .map_err(|reason| corrupt(self.lane, &block.header, reason))
     }
 
     /// Checks the block at the cursor and finds the cursor's record in it.
@@ -264,6 +277,11 @@ impl Following {
     fn offset(&self, cursor: Cursor) -> u64 {
         (u64::from(cursor.block) * BLOCK_ALIGN).max(HEADER_BYTES)
     }
+}
+
+/// The bytes of a block's records.
+fn unpacked<'a>(following: &'a Following, header: &BlockHeader, buffer: &'a [u8]) -> &'a [u8] {
+    if header.compressed { buffer } else { following.reader.stored(header) }
 }
 
 fn corrupt(lane: LaneId, header: &BlockHeader, reason: &'static str) -> ReadError {

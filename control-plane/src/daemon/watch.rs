@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use earwitness_catalog::Write;
-use earwitness_segment::LaneKind;
 
 use super::bookmark::{self, Bookmarks};
 use super::capture::Capture;
@@ -20,8 +19,10 @@ use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::setup;
 
-/// Records of a lane read at one go.
+/// Records read at one go: of signalling in all, of media from each lane.
 const BUDGET: usize = 20_000;
+/// How long a message may take from the tap into the log; until then another lane may have an earlier one.
+const SETTLE_NS: u64 = 25_000_000;
 /// Sleep when there was nothing to read.
 const NAP: Duration = Duration::from_millis(2);
 /// Between two writes of changed calls and cursors.
@@ -101,23 +102,20 @@ impl Watcher {
             let verdicts = self.intake.table.all_verdicts();
             self.capture.tell_all(verdicts);
         }
-        let signalling = self.follower.drain(LaneKind::Signalling, BUDGET, &mut self.intake);
+        let until_ns = wall_ns().saturating_sub(SETTLE_NS);
+        let signalling = self.follower.signalling(until_ns, BUDGET, &mut self.intake);
         news.flows.iter().for_each(|seen| self.intake.flow_seen(seen));
         self.command();
-        let media = self.follower.drain(LaneKind::Media, BUDGET, &mut self.intake);
-        let read = signalling + media;
-        // Time passes only when everything that the log has was read: after a start it is behind.
-        if signalling < BUDGET && media < BUDGET {
-            let now_ns = wall_ns();
-            let Self { bookmarks, follower, .. } = self;
-            bookmarks.note(now_ns, || follower.cursors());
-            self.intake.tick(now_ns);
-        }
+        let media = self.follower.media(BUDGET, &mut self.intake);
+        let Self { bookmarks, follower, .. } = self;
+        bookmarks.note(wall_ns(), || follower.cursors());
+        // Time is what was read: after a start the log is ahead.
+        self.intake.tick(self.follower.read_until(until_ns));
         self.command();
         self.finish_calls()?;
         self.write()?;
         self.keep_house()?;
-        Ok(read)
+        Ok(signalling + media)
     }
 
     fn command(&mut self) {
@@ -212,8 +210,8 @@ impl Watcher {
     fn stop(mut self) -> Result<(), DaemonError> {
         self.write()?;
         self.capture.stop();
-        self.follower.drain(LaneKind::Signalling, usize::MAX, &mut self.intake);
-        self.follower.drain(LaneKind::Media, usize::MAX, &mut self.intake);
+        self.follower.signalling(u64::MAX, usize::MAX, &mut self.intake);
+        self.follower.media(usize::MAX, &mut self.intake);
         self.intake.tick(wall_ns());
         for call in self.intake.take_finished() {
             self.pool.submit(call);
