@@ -1,16 +1,20 @@
 //! A recording's two channels against what the two parties said.
 
+use std::ops::Range;
+
 use earwitness_fixtures::spec::{Party, Trouble};
 use earwitness_fixtures::truth::{Mark, SideTruth, Truth};
 
 use super::correlation::{aligned, anywhere, nearest};
 use super::fault::Fault;
-use super::grade::Grade;
+use super::grade::{CORRELATION_MIN, Grade};
 use super::silence;
 use super::wav::Wav;
 
 /// Loudest stretch by which a stream is found.
 const TEMPLATE_MS: usize = 200;
+/// By less correlation a stream is not found at all.
+const LOCATED_MIN: f64 = 0.8;
 /// A stretch of speech may lie so far from its neighbours: one sample of rounding each way, and one to spare.
 const RUN_SHIFT_SAMPLES: i64 = 2;
 /// Shorter stretches say too little by their form.
@@ -20,24 +24,40 @@ const FADE_MS: usize = 120;
 /// Above what strangers have in common by chance in two seconds.
 const FOREIGN_MAX: f64 = 0.3;
 
-/// What was said, ready for comparison: the truth's sound, decoded once.
+/// What was said, ready for comparison, as each right decoder may give it.
 #[derive(Debug)]
 pub struct Expected<'a> {
     pub truth: &'a Truth,
-    pcm: [Vec<i16>; 2],
+    /// First to one that got everything.
+    readings: [Vec<Vec<i16>>; 2],
 }
 
 impl<'a> Expected<'a> {
     #[must_use]
     pub fn new(truth: &'a Truth) -> Self {
-        let pcm = Party::BOTH.map(|party| truth.side(party).pcm());
-        Self { truth, pcm }
+        Self { truth, readings: Party::BOTH.map(|party| readings(truth, party)) }
     }
 
     #[must_use]
     pub fn pcm(&self, party: Party) -> &[i16] {
-        &self.pcm[party.index()]
+        &self.readings[party.index()][0]
     }
+}
+
+/// What was sent; and where packets are missing or the stream begins anew, what a decoder with memory makes of that.
+fn readings(truth: &Truth, party: Party) -> Vec<Vec<i16>> {
+    let side = truth.side(party);
+    let mut readings = vec![side.pcm()];
+    match truth.trouble {
+        Trouble::Loss(_) | Trouble::BurstLoss => {
+            readings.push(side.pcm_received(side.marks.len()));
+        }
+        Trouble::SsrcChange | Trouble::Restart => {
+            readings.push(side.pcm_received(side.marks.len() / 2));
+        }
+        _ => {}
+    }
+    readings
 }
 
 /// All that is wrong with the sound of a recording that says it began at `started_ns`. `strangers` are voices
@@ -60,7 +80,7 @@ pub fn sound_faults(
             truth: expected.truth.side(party),
             grade: Grade::of(expected.truth.side(party).codec, expected.truth.trouble),
             trouble: expected.truth.trouble,
-            said: expected.pcm(party),
+            readings: &expected.readings[party.index()],
             heard,
             rate_hz: wav.rate_hz,
         };
@@ -110,7 +130,7 @@ struct Side<'a> {
     truth: &'a SideTruth,
     grade: Grade,
     trouble: Trouble,
-    said: &'a [i16],
+    readings: &'a [Vec<i16>],
     heard: &'a [i16],
     rate_hz: u32,
 }
@@ -144,6 +164,10 @@ impl Side<'_> {
         faults
     }
 
+    fn said(&self) -> &[i16] {
+        &self.readings[0]
+    }
+
     fn samples(&self, ms: f64) -> i64 {
         (ms * f64::from(self.rate_hz) / 1_000.0).round() as i64
     }
@@ -156,11 +180,15 @@ impl Side<'_> {
     fn locate(&self, started_ns: u64) -> Result<i64, Fault> {
         let expected = self.samples((self.truth.first_ns as f64 - started_ns as f64) / 1e6);
         let template = self.loudest();
-        let part = &self.said[template.clone()];
         let at = expected + template.start as i64 + self.drift(template.start);
         let reach = self.samples(self.grade.shift_ms + f64::from(self.truth.packet_ms) * 2.0);
-        let (shift, correlation) = nearest(self.heard, part, at, reach);
-        if correlation < self.grade.correlation.min(0.8) {
+        let found = self
+            .readings
+            .iter()
+            .map(|said| nearest(self.heard, &said[template.clone()], at, reach));
+        let (shift, correlation) =
+            found.max_by(|(_, a), (_, b)| a.total_cmp(b)).unwrap_or_default();
+        if correlation < LOCATED_MIN {
             return Err(Fault::NotHeard { party: self.party, correlation });
         }
         let off_ms = shift as f64 * 1_000.0 / f64::from(self.rate_hz);
@@ -176,11 +204,11 @@ impl Side<'_> {
     }
 
     /// The loudest stretch without loss or gap, in samples of the stream.
-    fn loudest(&self) -> std::ops::Range<usize> {
+    fn loudest(&self) -> Range<usize> {
         let place = self.place_samples();
         let count = (TEMPLATE_MS / usize::from(self.truth.packet_ms)).max(2);
         let energy = |from: usize| -> i64 {
-            self.said[from * place..(from + count) * place]
+            self.said()[from * place..(from + count) * place]
                 .iter()
                 .map(|sample| i64::from(*sample).pow(2))
                 .sum()
@@ -194,7 +222,7 @@ impl Side<'_> {
         let last = self.truth.marks.len().saturating_sub(count);
         let best = (0..=last).filter(|from| whole(*from)).max_by_key(|from| energy(*from));
         let from = best.unwrap_or(0);
-        from * place..((from + count) * place).min(self.said.len())
+        from * place..((from + count) * place).min(self.said().len())
     }
 
     /// The marks as runs; streams that begin anew are cut there.
@@ -226,13 +254,13 @@ impl Side<'_> {
         if from >= run.to {
             return None;
         }
-        let said = &self.said[from * place..run.to * place];
+        let stretch = from * place..run.to * place;
         let at = offset + (from * place) as i64 + self.drift(from * place);
         let at_ms = (from * usize::from(self.truth.packet_ms)) as u64;
         match run.mark {
-            Mark::Heard => self.compare(said, at, at_ms),
-            Mark::Absent => silence::silent(self.party, self.cut(at, said.len()), at_ms),
-            Mark::Quiet => silence::quiet(self.party, self.cut(at, said.len()), at_ms),
+            Mark::Heard => self.compare(stretch, at, at_ms),
+            Mark::Absent => silence::silent(self.party, self.cut(at, stretch.len()), at_ms),
+            Mark::Quiet => silence::quiet(self.party, self.cut(at, stretch.len()), at_ms),
             Mark::Possible | Mark::Lost | Mark::Key => None,
         }
     }
@@ -242,22 +270,23 @@ impl Side<'_> {
         &self.heard[within(at)..within(at.saturating_add(length as i64))]
     }
 
-    fn compare(&self, said: &[i16], at: i64, at_ms: u64) -> Option<Fault> {
-        let (shift, found) = nearest(self.heard, said, at, RUN_SHIFT_SAMPLES);
-        let heard = self.cut(at + shift, said.len());
+    fn compare(&self, stretch: Range<usize>, at: i64, at_ms: u64) -> Option<Fault> {
+        let said = &self.said()[stretch.clone()];
         if self.grade.exact {
-            return self.equal(said, heard, at_ms);
+            let (shift, _) = nearest(self.heard, said, at, RUN_SHIFT_SAMPLES);
+            return self.equal(said, self.cut(at + shift, said.len()), at_ms);
         }
         if said.len() < self.rate_hz as usize * RUN_MS_MIN / 1_000 {
             return None;
         }
         // Resampling moves a drifting stream's samples between each other's places: judge in pieces.
-        let least = self.grade.correlation;
-        let correlation = match self.trouble {
+        let alike = |said: &[i16]| match self.trouble {
             Trouble::Drift(_) | Trouble::Jitter(_) => self.in_pieces(said, at),
-            _ => found,
+            _ => nearest(self.heard, said, at, RUN_SHIFT_SAMPLES).1,
         };
-        let party = self.party;
+        let readings = self.readings.iter().map(|reading| alike(&reading[stretch.clone()]));
+        let correlation = readings.fold(-1.0, f64::max);
+        let (party, least) = (self.party, CORRELATION_MIN);
         (correlation < least).then_some(Fault::Unlike { party, at_ms, correlation, least })
     }
 
@@ -286,9 +315,15 @@ impl Side<'_> {
 
     /// Before the first packet and after the last there is nothing.
     fn outside(&self, offset: i64) -> Vec<Fault> {
-        let end = offset + self.said.len() as i64 + self.drift(self.said.len());
+        let said = self.said().len();
+        let end = offset + said as i64 + self.drift(said);
+        // Where a drifting stream begins is known as well as where it lies.
+        let early = match self.trouble {
+            Trouble::Drift(_) => self.samples(self.grade.shift_ms),
+            _ => RUN_SHIFT_SAMPLES,
+        };
         let faded = end + self.samples(FADE_MS as f64);
-        let before = self.cut(0, (offset - RUN_SHIFT_SAMPLES).max(0) as usize);
+        let before = self.cut(0, (offset - early).max(0) as usize);
         let after = self.cut(faded, self.heard.len());
         let end_ms = faded.max(0) as u64 * 1_000 / u64::from(self.rate_hz);
         [silence::silent(self.party, before, 0), silence::silent(self.party, after, end_ms)]

@@ -1,14 +1,19 @@
 //! Either process killed at any moment, under live calls: storage stays clean, and every call is known.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use earwitness_fixtures::address;
 use earwitness_fixtures::live::{Pace, Sender};
 use earwitness_fixtures::scene::Scene;
 use earwitness_fixtures::spec::CallSpec;
-use earwitness_segment::{Cursor, Follower, LaneKind, Log};
+use earwitness_fixtures::truth::Truth;
+use earwitness_segment::{Cursor, Follower, LaneKind, Log, RecordClass};
 use earwitness_tests::program::{binary, run};
+use earwitness_wire::{LinkType, Options, parse_bytes};
 use serde_json::Value;
 
 use crate::space::Space;
@@ -112,27 +117,44 @@ impl Random {
     }
 }
 
-/// Call-IDs whose INVITE and answer, both with SDP, are in the log.
-fn committed_calls(data_dir: &Path, call_ids: &[String]) -> Vec<String> {
+/// What the log has of each call.
+#[derive(Debug, Default, Clone, Copy)]
+struct Committed {
+    invited: bool,
+    answered: bool,
+    /// RTP for either party.
+    packets: u64,
+}
+
+fn committed(data_dir: &Path, specs: &[CallSpec]) -> Vec<Committed> {
+    let call_ids: Vec<Vec<u8>> =
+        specs.iter().map(|spec| Truth::of(spec).call_id.into_bytes()).collect();
+    let mut by_address: HashMap<SocketAddr, usize> = HashMap::new();
+    for (index, spec) in specs.iter().enumerate() {
+        by_address.extend(address::ends(spec).map(|ends| (ends.media, index)));
+    }
+    let mut found = vec![Committed::default(); specs.len()];
     let segments = data_dir.join("segments");
-    let log = Log::open(&segments).expect("the log is there");
-    let lanes = log.lanes().expect("the log can be listed");
-    let mut messages: Vec<Vec<u8>> = Vec::new();
-    for (lane, _) in lanes.into_iter().filter(|(_, kind)| *kind == LaneKind::Signalling) {
+    let lanes = Log::open(&segments).expect("the log is there").lanes().expect("it can be listed");
+    for (lane, kind) in lanes {
         let mut follower = Follower::open(&segments, lane, Cursor::default()).expect("it begins");
         while let Some(record) = follower.next().expect("every committed block is whole") {
-            messages.push(record.payload().to_vec());
+            if kind == LaneKind::Media {
+                let parsed = parse_bytes(record.frame, LinkType::Ethernet, &Options::default())
+                    .expect("capture wrote what it could read");
+                if let Some(&index) = by_address.get(&parsed.dst.to_socket_addr()) {
+                    found[index].packets += 1;
+                }
+            } else if record.meta.class == RecordClass::Signalling {
+                let has = |part: &[u8]| record.payload().windows(part.len()).any(|at| at == part);
+                let Some(index) = call_ids.iter().position(|id| has(id)) else { continue };
+                found[index].invited |= record.payload().starts_with(b"INVITE ");
+                found[index].answered |=
+                    record.payload().starts_with(b"SIP/2.0 200") && has(b"m=audio");
+            }
         }
     }
-    let has = |bytes: &[u8], part: &str| bytes.windows(part.len()).any(|at| at == part.as_bytes());
-    let is_there = |id: &&String| {
-        let own: Vec<&Vec<u8>> = messages.iter().filter(|message| has(message, id)).collect();
-        own.iter().any(|message| message.starts_with(b"INVITE "))
-            && own
-                .iter()
-                .any(|message| message.starts_with(b"SIP/2.0 200") && has(message, "m=audio"))
-    };
-    call_ids.iter().filter(is_there).cloned().collect()
+    found
 }
 
 fn list(data_dir: &Path, what: &str) -> Vec<Value> {
@@ -143,8 +165,8 @@ fn list(data_dir: &Path, what: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }
 
-/// CAP-3, CALL-6, S1 to S5: after kills at random moments `check` is clean, every call whose signalling was committed is
-/// in the catalog, none has two recordings, and the ledgers tell of the time in which capture did not run.
+/// CAP-3, CALL-6, S1 to S5: after kills at random moments `check` is clean, every call whose packets were committed has
+/// its one recording with all of them, and the ledgers tell of the time in which capture did not run.
 #[test]
 fn killed_at_any_moment_storage_is_clean() {
     let kills =
@@ -153,13 +175,14 @@ fn killed_at_any_moment_storage_is_clean() {
     let mut daemon = Daemon::start(Space::new("k"), folder.path());
     // Calls begin all the time that killing takes, about 1.6 s a kill.
     let spacing_ms = (u64::from(kills) * 1_600 / u64::from(CALLS)).max(20);
-    let specs = (0..CALLS).map(|index| CallSpec {
-        start_ms: u64::from(index) * spacing_ms,
-        talk_ms: TALK_MS,
-        ..CallSpec::new(index)
-    });
-    let scene = Scene::new(specs.collect());
-    let call_ids: Vec<String> = scene.truths().into_iter().map(|truth| truth.call_id).collect();
+    let specs: Vec<CallSpec> = (0..CALLS)
+        .map(|index| CallSpec {
+            start_ms: u64::from(index) * spacing_ms,
+            talk_ms: TALK_MS,
+            ..CallSpec::new(index)
+        })
+        .collect();
+    let scene = Scene::new(specs.clone());
     let frames: Vec<_> = scene.frames().collect();
     let playing = daemon.space.sending(move || {
         let sender = Sender::open("span").expect("the span port is there");
@@ -175,16 +198,26 @@ fn killed_at_any_moment_storage_is_clean() {
     let data_dir = wait_until_finished(daemon);
     let checked = run(&["check", "--data-dir", &data_dir.display().to_string()]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
-    let committed = committed_calls(&data_dir, &call_ids);
-    assert!(!committed.is_empty(), "no call came through the kills");
     let (calls, recordings) = (list(&data_dir, "calls"), list(&data_dir, "recordings"));
-    for call_id in &committed {
-        let of_it = |row: &&Value| row["call_id"] == call_id.as_str();
-        assert!(calls.iter().any(|row| of_it(&row)), "call {call_id} is not in the catalog");
-        let own = recordings.iter().filter(of_it).count();
-        assert!(own <= 1, "call {call_id} has {own} recordings");
+    let mut whole = 0;
+    for (spec, of_log) in specs.iter().zip(committed(&data_dir, &specs)) {
+        let call_id = Truth::of(spec).call_id;
+        let own = |rows: &[Value]| -> Vec<Value> {
+            rows.iter().filter(|row| row["call_id"] == call_id.as_str()).cloned().collect()
+        };
+        let (calls, recordings) = (own(&calls), own(&recordings));
+        if of_log.invited {
+            assert_eq!(calls.len(), 1, "{call_id}: {of_log:?}, but in the catalog {calls:#?}");
+        }
+        assert!(recordings.len() <= 1, "{call_id} has two recordings");
+        if of_log.invited && of_log.answered && of_log.packets > 0 {
+            whole += 1;
+            assert_eq!(recordings.len(), 1, "{call_id}: {of_log:?}, but no recording: {calls:#?}");
+            let packets = &recordings[0]["packets"];
+            assert_eq!(packets["received"], of_log.packets, "{call_id}: {packets}");
+        }
     }
-    assert!(!recordings.is_empty(), "no recording came through the kills");
+    assert!(whole > 0, "no call came through the kills");
     let gaps = calls.iter().filter_map(|call| call["gaps"].as_array()).flatten();
     let told = gaps.filter(|gap| gap["place"] == "capture was not running").count();
     assert!(told > 0, "no ledger tells of the kills of capture");
