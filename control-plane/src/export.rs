@@ -1,4 +1,5 @@
-//! `recordings export`: a copy of a recording, in its format or another, or its packets as pcapng (REC-8).
+//! `recordings export`: a copy of a recording, in its format or another, or its packets as pcapng (REC-8); of a call
+//! in progress what there is of it (REC-4).
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -11,8 +12,12 @@ use earwitness_line::pcap::Writer;
 use earwitness_segment::{LaneId, Log, ReadError, RecordMeta, RecordPos, SegmentError};
 use earwitness_wire::LinkType;
 
+use crate::call::Call;
 use crate::cli::{Export, ExportFormat};
+use crate::config::{Config, ConfigError, FileFormat};
 use crate::finish::Places;
+use crate::follow::{self, CURSORS};
+use crate::listen::{self, ListenError};
 use crate::setup::segments_dir;
 
 /// Samples converted at a time.
@@ -37,6 +42,19 @@ pub enum ExportError {
     Convert { path: PathBuf, source: SinkError },
     #[error("--output - takes the recording as it is or pcapng: name a file for a conversion")]
     NeedsFile,
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(
+        "no recording and no call in progress begins with id {id}: see `earwitness recordings list` and \
+         `earwitness calls list`"
+    )]
+    Unknown { id: String },
+    #[error("call {id} has no recording: {why}")]
+    NotRecorded { id: String, why: &'static str },
+    #[error("nobody has been heard yet in call {id}: try again later")]
+    Unheard { id: String },
     #[error("the segment log cannot be read")]
     Log { source: SegmentError },
     #[error(
@@ -45,24 +63,87 @@ pub enum ExportError {
     PacketsGone { id: String, source: Option<ReadError> },
 }
 
+/// Whose packets are exported.
+struct Subject<'a> {
+    /// For errors: what was asked for.
+    id: &'a str,
+    comment: String,
+}
+
 /// Does what the command line asks for.
 ///
 /// # Errors
 /// [`ExportError`]; a file that was begun is removed.
 pub async fn export(asked: &Export) -> Result<(), ExportError> {
-    let catalog = Catalog::open(&asked.data_dir).await?;
-    let row = catalog.recording(&asked.id).await?;
-    let places = catalog.places(&row.call).await?;
-    let result = match asked.format {
-        Some(ExportFormat::Pcapng) => packets(asked, &row, places.as_deref()),
-        Some(format) if format_name(format) != row.format => convert(asked, &row, format),
-        Some(_) | None => copy(asked, &row),
+    let catalog = Catalog::open_existing(&asked.data_dir).await?;
+    let result = match catalog.recording(&asked.id).await {
+        Ok(row) => recording(asked, &catalog, &row).await,
+        Err(CatalogError::NoRecording { .. }) => call(asked, &catalog).await,
+        Err(error) => Err(error.into()),
     };
     if result.is_err() && asked.output.as_os_str() != "-" {
         // What is left would look like a whole export.
         let _ = std::fs::remove_file(&asked.output);
     }
     result
+}
+
+async fn recording(
+    asked: &Export,
+    catalog: &Catalog,
+    row: &RecordingRow,
+) -> Result<(), ExportError> {
+    let places = catalog.places(&row.call).await?;
+    match asked.format {
+        Some(ExportFormat::Pcapng) => {
+            let comment = format!("call {}, recording {}, {}", row.call, row.id, row.call_id);
+            let places = places.as_deref().and_then(Places::from_bytes);
+            packets(asked, &Subject { id: &row.id, comment }, places)
+        }
+        Some(format) if format_name(format) != row.format => convert(asked, row, format),
+        Some(_) | None => copy(asked, row),
+    }
+}
+
+/// A call by its id: its recording, if it is over, or what there is of it.
+async fn call(asked: &Export, catalog: &Catalog) -> Result<(), ExportError> {
+    let config = asked.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
+    if let Some(row) = catalog.call(&asked.id).await?.filter(|row| row.state == "ended") {
+        let Some(id) = row.recordings.first() else {
+            let why =
+                if row.decision.recorded { "nobody was heard" } else { "policy did not want it" };
+            return Err(ExportError::NotRecorded { id: row.id, why });
+        };
+        return recording(asked, catalog, &catalog.recording(id).await?).await;
+    }
+    let note = catalog.memory(CURSORS).await?;
+    let note = note.as_deref().map(follow::from_bytes).unwrap_or_default();
+    let found = listen::find(&asked.data_dir, &config, &note, &asked.id)?;
+    let call = found.ok_or_else(|| ExportError::Unknown { id: asked.id.clone() })?;
+    in_progress(asked, config, &call)
+}
+
+fn in_progress(asked: &Export, mut config: Config, call: &Call) -> Result<(), ExportError> {
+    config.recording.format = match asked.format {
+        Some(ExportFormat::Pcapng) => {
+            let comment = format!("call {} in progress, {}", call.id, call.call_id);
+            return packets(asked, &Subject { id: &call.id, comment }, Some(Places::of(call)));
+        }
+        Some(ExportFormat::Wav) => FileFormat::Wav,
+        Some(ExportFormat::Mp3) => FileFormat::Mp3,
+        Some(ExportFormat::Opus) => FileFormat::Opus,
+        None => config.recording.format,
+    };
+    let mut output = create(&asked.output)?;
+    let report = listen::render(&asked.data_dir, &config, call, &mut output)?;
+    output.flush().map_err(|source| ExportError::Write { path: asked.output.clone(), source })?;
+    match report {
+        Some(report) => {
+            tracing::info!(call = %call.id, duration_ms = report.duration_ms, "the call goes on");
+            Ok(())
+        }
+        None => Err(ExportError::Unheard { id: call.id.clone() }),
+    }
 }
 
 const fn format_name(format: ExportFormat) -> &'static str {
@@ -219,9 +300,13 @@ fn skip_header(from: &mut impl Read, path: &Path) -> Result<(), ExportError> {
 /// A packet's place with its time, to write them in order.
 type Found = (u64, LaneId, RecordPos);
 
-fn packets(asked: &Export, row: &RecordingRow, places: Option<&[u8]>) -> Result<(), ExportError> {
-    let gone = |source| ExportError::PacketsGone { id: row.id.clone(), source };
-    let places = places.and_then(Places::from_bytes).ok_or_else(|| gone(None))?;
+fn packets(
+    asked: &Export,
+    subject: &Subject<'_>,
+    places: Option<Places>,
+) -> Result<(), ExportError> {
+    let gone = |source| ExportError::PacketsGone { id: subject.id.to_owned(), source };
+    let places = places.ok_or_else(|| gone(None))?;
     let log = Log::open(&segments_dir(&asked.data_dir));
     let mut log = log.map_err(|source| ExportError::Log { source })?;
     let mut found: Vec<Found> = Vec::new();
@@ -247,7 +332,7 @@ fn packets(asked: &Export, row: &RecordingRow, places: Option<&[u8]>) -> Result<
     found.sort_unstable();
     found.dedup();
     let output = create(&asked.output)?;
-    write_packets(output, row, &mut log, &found).map_err(|error| match error {
+    write_packets(output, &subject.comment, &mut log, &found).map_err(|error| match error {
         Ok(source) => ExportError::Write { path: asked.output.clone(), source },
         Err(source) => gone(Some(source)),
     })
@@ -256,12 +341,11 @@ fn packets(asked: &Export, row: &RecordingRow, places: Option<&[u8]>) -> Result<
 /// Fails with `Ok` of the output's error, or `Err` of the log's.
 fn write_packets(
     output: Box<dyn Write>,
-    row: &RecordingRow,
+    comment: &str,
     log: &mut Log,
     found: &[Found],
 ) -> Result<(), Result<io::Error, ReadError>> {
-    let comment = format!("call {}, recording {}, {}", row.call, row.id, row.call_id);
-    let mut writer = Writer::new(output, "earwitness", Some(&comment)).map_err(Ok)?;
+    let mut writer = Writer::new(output, "earwitness", Some(comment)).map_err(Ok)?;
     let mut interfaces = Vec::new();
     for (_, lane, pos) in found {
         let record = log.read(*lane, *pos).map_err(Err)?;

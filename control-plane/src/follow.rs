@@ -15,6 +15,9 @@ use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::setup::segments_dir;
 
+/// Under which name the catalog remembers where reading goes on.
+pub const CURSORS: &str = "cursors";
+
 /// Where in the log reading goes on, for every lane.
 pub type Cursors = Vec<(LaneId, Cursor)>;
 

@@ -7,7 +7,7 @@
 //! | [`call`] | what a call is: parties, bindings, streams, decision, trace |
 //! | [`finish`] | a finished call to a durable recording and its rows |
 //! | [`replay`], [`daemon`] | the two ways to run: over capture files, and live |
-//! | [`cli`], [`config`], [`http`], [`metrics`], [`doctor`], [`check`], [`export`] | the outside |
+//! | [`cli`], [`config`], [`http`], [`metrics`], [`doctor`], [`check`], [`export`], [`listen`] | the outside |
 
 pub mod call;
 pub mod check;
@@ -20,6 +20,7 @@ pub mod finish;
 pub mod follow;
 pub mod http;
 pub mod intake;
+pub mod listen;
 pub mod metrics;
 pub mod programs;
 pub mod replay;

@@ -31,7 +31,9 @@ pub(super) const EXPORT: &str = "\
 Examples:
   earwitness recordings export 0198f3 --data-dir ./data -o call.wav
   earwitness recordings export 0198f3 --data-dir ./data -o call.mp3 --format mp3
-  earwitness recordings export 0198f3 --data-dir ./data -o call.pcapng --format pcapng";
+  earwitness recordings export 0198f3 --data-dir ./data -o call.pcapng --format pcapng
+A call that still goes on, by its id or Call-ID:
+  earwitness recordings export 3848276298220188511 --data-dir ./data -o so-far.wav";
 
 pub(super) const CHECK: &str = "\
 Example:

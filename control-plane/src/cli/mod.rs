@@ -114,14 +114,15 @@ pub enum Recordings {
     /// Every recording, oldest first.
     #[command(after_help = examples::LIST)]
     List(List),
-    /// Copies a recording, converted if asked, or its packets as pcapng.
+    /// Copies a recording, converted if asked, or its packets as pcapng; or a call in progress as far as it is.
     #[command(after_help = examples::EXPORT)]
     Export(Export),
 }
 
 #[derive(Debug, Args)]
 pub struct Export {
-    /// Id of the recording (`earwitness recordings list`); a unique beginning is enough.
+    /// Id of the recording (`earwitness recordings list`), or id or Call-ID of a call (`earwitness calls list`); a
+    /// unique beginning is enough.
     pub id: String,
     /// Data folder.
     #[arg(long, value_name = "DIR")]
@@ -132,6 +133,9 @@ pub struct Export {
     /// Format: that of the recording, unless said.
     #[arg(long, value_enum)]
     pub format: Option<ExportFormat>,
+    /// Configuration of the daemon, for calls in progress: aliases and decoders as it has them.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

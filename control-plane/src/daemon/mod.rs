@@ -14,14 +14,11 @@ use earwitness_catalog::{Catalog, CatalogError, Timestamp};
 
 use crate::config::{Config, ConfigError};
 use crate::finish::ClerkError;
-use crate::follow::{self, FollowError, Note};
+use crate::follow::{self, CURSORS, FollowError, Note};
 use crate::http::{self, HttpError};
 use crate::metrics::Metrics;
 use crate::setup::{self, DataDirError};
 pub use capture::CaptureError;
-
-/// Under which name the catalog remembers where reading goes on.
-const CURSORS: &str = "cursors";
 
 /// How long before the place where reading begins a call may have ended and still have packets behind it.
 const PAST_MARGIN_NS: u64 = 120_000_000_000;

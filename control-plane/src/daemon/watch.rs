@@ -10,11 +10,11 @@ use earwitness_catalog::Write;
 
 use super::bookmark::{self, Bookmarks};
 use super::capture::Capture;
-use super::{CURSORS, DaemonError, Past};
+use super::{DaemonError, Past};
 use crate::call::Call;
 use crate::config::Config;
 use crate::finish::{Clerk, Findings, FinishPool, Outcome, call_row};
-use crate::follow::{self, LogFollower};
+use crate::follow::{self, CURSORS, LogFollower};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::setup;

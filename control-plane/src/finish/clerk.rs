@@ -113,3 +113,23 @@ async fn write(catalog: &Catalog, batch: &[Write], metrics: &Metrics) -> Result<
         tokio::time::sleep(RETRY).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// OPS-1, S4: what the catalog refuses is counted, and tried again.
+    #[test]
+    fn refusals_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::new());
+        let clerk = Clerk::start(folder.path(), &metrics).unwrap();
+        // Of a call that is not there.
+        clerk.write(vec![Write::Places { call: "none".to_owned(), places: Vec::new() }]).unwrap();
+        let began = std::time::Instant::now();
+        while metrics.catalog_errors.get() < 2 {
+            assert!(began.elapsed() < Duration::from_secs(60), "no error was counted twice");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

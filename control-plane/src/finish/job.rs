@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -10,7 +11,7 @@ use earwitness_codec::{CodecSpec, Decoders};
 use earwitness_recording::disk::RealDisk;
 use earwitness_recording::{
     CallFacts, CaptureGap, FinalizeError, FinishedRecording, PayloadType, RenderError,
-    RenderOptions, Side, StreamInput, StreamKey,
+    RenderOptions, RenderReport, Side, StreamInput, StreamKey,
 };
 use earwitness_segment::{Log, SegmentError};
 use earwitness_wire::Endpoint;
@@ -30,6 +31,8 @@ pub enum JobError {
     Log { source: SegmentError },
     #[error("recording of call {call}")]
     Finalize { call: String, source: FinalizeError },
+    #[error("what there is of call {call}")]
+    Render { call: String, source: RenderError },
 }
 
 /// What finishing needs besides the call.
@@ -64,13 +67,7 @@ impl Done {
 /// # Errors
 /// The log cannot be opened, or the files cannot be made durable.
 pub fn finish(call: &Call, shop: &Workshop<'_>) -> Result<Done, JobError> {
-    let question = Question {
-        announced: &call.announced,
-        media: &call.media,
-        answered: call.answered,
-        aliases: shop.aliases,
-    };
-    let selection = select::select(&question);
+    let selection = selection(call, shop);
     let recording = match call.is_recorded() && !selection.heard.is_empty() {
         true => record(call, &selection, shop)?,
         false => None,
@@ -81,6 +78,34 @@ pub fn finish(call: &Call, shop: &Workshop<'_>) -> Result<Done, JobError> {
         call: rows::call_row(call, &findings),
         places: Places::of(call),
         recording: recording.as_ref().map(|recording| rows::recording_row(call, recording)),
+    })
+}
+
+/// Renders a call in progress as far as it is in the log; `None` while nobody is heard.
+///
+/// # Errors
+/// The log cannot be opened, or `sink` cannot be written.
+pub fn render_so_far(
+    call: &Call,
+    shop: &Workshop<'_>,
+    sink: &mut dyn io::Write,
+) -> Result<Option<RenderReport>, JobError> {
+    let selection = selection(call, shop);
+    let packets = Gathered::of(call, &selection, shop.data_dir)?;
+    let inputs = packets.inputs(call, &selection);
+    match earwitness_recording::render(&inputs, shop.options, sink, shop.decoders) {
+        Ok(report) => Ok(Some(report)),
+        Err(RenderError::NoMedia) => Ok(None),
+        Err(source) => Err(JobError::Render { call: call.id.clone(), source }),
+    }
+}
+
+fn selection(call: &Call, shop: &Workshop<'_>) -> Selection {
+    select::select(&Question {
+        announced: &call.announced,
+        media: &call.media,
+        answered: call.answered,
+        aliases: shop.aliases,
     })
 }
 
