@@ -72,6 +72,7 @@ pub(crate) fn of_program(counters: &ProgramCounters) -> CaptureStats {
         received: of(Counter::Received),
         received_bytes: of(Counter::ReceivedBytes),
         ignored: of(Counter::Ignored),
+        ignored_in_driver: of(Counter::Ignored),
         unmatched: of(Counter::Unmatched),
         lost: LostBy {
             program: of(Counter::RingMissing)
@@ -98,6 +99,7 @@ pub(crate) fn subtract(stats: &mut CaptureStats, other: &CaptureStats) {
     less(&mut stats.stored, other.stored);
     less(&mut stats.stored_bytes, other.stored_bytes);
     less(&mut stats.ignored, other.ignored);
+    less(&mut stats.ignored_in_driver, other.ignored_in_driver);
     less(&mut stats.unmatched, other.unmatched);
     less(&mut stats.held, other.held);
     less(&mut stats.flows_seen, other.flows_seen);

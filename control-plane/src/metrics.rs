@@ -297,7 +297,7 @@ impl CaptureView {
 /// Name, help, and how the value is read.
 type CaptureCounter = (&'static str, &'static str, fn(&CaptureStats) -> u64);
 
-const CAPTURE_COUNTERS: [CaptureCounter; 8] = [
+const CAPTURE_COUNTERS: [CaptureCounter; 9] = [
     (
         "earwitness_capture_received_packets_total",
         "Packets offered by the network, lost ones included.",
@@ -312,6 +312,11 @@ const CAPTURE_COUNTERS: [CaptureCounter; 8] = [
         "earwitness_capture_ignored_packets_total",
         "Packets dropped because policy wants nothing of their flow.",
         |stats| stats.ignored,
+    ),
+    (
+        "earwitness_capture_ignored_in_driver_packets_total",
+        "Of the ignored packets: those that the XDP program dropped.",
+        |stats| stats.ignored_in_driver,
     ),
     (
         "earwitness_capture_unmatched_packets_total",

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use earwitness_fixtures::address;
 use earwitness_fixtures::live::{Pace, Sender};
@@ -12,98 +11,17 @@ use earwitness_fixtures::scene::Scene;
 use earwitness_fixtures::spec::CallSpec;
 use earwitness_fixtures::truth::Truth;
 use earwitness_segment::{Cursor, Follower, LaneKind, Log, RecordClass};
-use earwitness_tests::program::{binary, run};
+use earwitness_tests::program::run;
 use earwitness_wire::{LinkType, Options, parse_bytes};
 use serde_json::Value;
 
+use crate::daemon::{Daemon, list};
 use crate::space::Space;
 
 /// How often one of the two is killed; `EARWITNESS_KILLS` asks for another number.
 const KILLS: u32 = 16;
 const CALLS: u32 = 60;
 const TALK_MS: u32 = 6_000;
-
-/// The daemon, and what a process list says of the capture process beside it.
-struct Daemon {
-    space: Space,
-    config: PathBuf,
-    data_dir: PathBuf,
-    child: Child,
-}
-
-impl Daemon {
-    fn start(space: Space, folder: &Path) -> Self {
-        let data_dir = folder.join("data");
-        let config = folder.join("earwitness.toml");
-        let text = format!(
-            "data_dir = {:?}\n[capture]\ninterfaces = [\"tap0\"]\nring_mib = 8\n[calls]\nmedia_idle_ms = 3000\n",
-            data_dir.display().to_string()
-        );
-        std::fs::write(&config, text).expect("the test's folder can be written");
-        let child = spawn(&space, &config);
-        let daemon = Self { space, config, data_dir, child };
-        daemon.wait_for_capture();
-        daemon
-    }
-
-    fn capture_pid(&self) -> Option<libc::pid_t> {
-        let output = std::process::Command::new("pgrep")
-            .args(["-f", &format!("earwitness-capture run --data-dir {}", self.data_dir.display())])
-            .output()
-            .expect("pgrep is installed");
-        String::from_utf8_lossy(&output.stdout).lines().next()?.parse().ok()
-    }
-
-    /// Waits until capture has its door open.
-    fn wait_for_capture(&self) {
-        let began = Instant::now();
-        while !(self.data_dir.join("run/capture.sock").exists() && self.capture_pid().is_some()) {
-            assert!(began.elapsed() < Duration::from_secs(60), "capture does not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn kill_capture(&self) {
-        if let Some(pid) = self.capture_pid() {
-            kill(pid);
-        }
-    }
-
-    fn kill_control_plane(&mut self) {
-        kill(self.control_plane_pid());
-        self.child.wait().expect("it has ended");
-        self.child = spawn(&self.space, &self.config);
-    }
-
-    /// `ip netns exec` becomes the program, so that the child is it.
-    fn control_plane_pid(&self) -> libc::pid_t {
-        self.child.id().cast_signed()
-    }
-
-    fn stop(mut self) -> PathBuf {
-        // SAFETY: kill sends a signal to a child of ours that was not waited for, and touches no memory.
-        let asked = unsafe { libc::kill(self.control_plane_pid(), libc::SIGTERM) };
-        assert_eq!(asked, 0, "the daemon runs");
-        let status = self.child.wait().expect("it ends");
-        assert!(status.success(), "the daemon ended with {status}");
-        self.data_dir
-    }
-}
-
-fn spawn(space: &Space, config: &Path) -> Child {
-    space
-        .command(&binary())
-        .args(["run", "--config"])
-        .arg(config)
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the daemon can be started")
-}
-
-fn kill(pid: libc::pid_t) {
-    // SAFETY: kill sends a signal to a process of ours and touches no memory.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
-}
 
 /// Small, and the same each time.
 struct Random(u64);
@@ -157,14 +75,6 @@ fn committed(data_dir: &Path, specs: &[CallSpec]) -> Vec<Committed> {
     found
 }
 
-fn list(data_dir: &Path, what: &str) -> Vec<Value> {
-    let folder = data_dir.display().to_string();
-    let output = run(&[what, "list", "--json", "--data-dir", &folder]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("JSON is text");
-    text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
-}
-
 /// CAP-3, CALL-6, S1 to S5: after kills at random moments `check` is clean, every call whose packets were committed has
 /// its one recording with all of them, and the ledgers tell of the time in which capture did not run.
 #[test]
@@ -172,7 +82,8 @@ fn killed_at_any_moment_storage_is_clean() {
     let kills =
         std::env::var("EARWITNESS_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
     let folder = tempfile::tempdir().expect("there is room");
-    let mut daemon = Daemon::start(Space::new("k"), folder.path());
+    let more = "ring_mib = 8\n[calls]\nmedia_idle_ms = 3000\n";
+    let mut daemon = Daemon::start(Space::new("k"), folder.path(), more);
     // Calls begin all the time that killing takes, about 1.6 s a kill.
     let spacing_ms = (u64::from(kills) * 1_600 / u64::from(CALLS)).max(20);
     let specs: Vec<CallSpec> = (0..CALLS)
@@ -195,7 +106,7 @@ fn killed_at_any_moment_storage_is_clean() {
     }
     playing.join().expect("all was sent");
     daemon.wait_for_capture();
-    let data_dir = wait_until_finished(daemon);
+    let data_dir = daemon.stop_when_finished();
     let checked = run(&["check", "--data-dir", &data_dir.display().to_string()]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
     let (calls, recordings) = (list(&data_dir, "calls"), list(&data_dir, "recordings"));
@@ -221,20 +132,4 @@ fn killed_at_any_moment_storage_is_clean() {
     let gaps = calls.iter().filter_map(|call| call["gaps"].as_array()).flatten();
     let told = gaps.filter(|gap| gap["place"] == "capture was not running").count();
     assert!(told > 0, "no ledger tells of the kills of capture");
-}
-
-/// Waits until no call is open any more, then stops the daemon.
-fn wait_until_finished(daemon: Daemon) -> PathBuf {
-    let began = Instant::now();
-    loop {
-        std::thread::sleep(Duration::from_millis(500));
-        let open = list(&daemon.data_dir, "calls")
-            .into_iter()
-            .filter(|call| call["state"] != "ended")
-            .count();
-        if open == 0 && began.elapsed() > Duration::from_secs(5) {
-            return daemon.stop();
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "{open} calls are never finished");
-    }
 }

@@ -3,5 +3,9 @@
 //! Needs root. A machine on which this cannot run fails these tests; it does not pass them by skipping.
 
 mod crash;
+mod daemon;
 mod demo;
+mod denied;
+mod listen;
+mod metrics;
 mod space;

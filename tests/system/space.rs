@@ -30,6 +30,11 @@ impl Space {
         space
     }
 
+    /// The cable is pulled.
+    pub fn tap_down(&self) {
+        ip(&format!("-n {} link set tap0 down", self.name));
+    }
+
     /// The program, to be started beside the tap.
     pub fn command(&self, program: &std::path::Path) -> Command {
         let mut command = Command::new("ip");
@@ -42,21 +47,32 @@ impl Space {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> std::thread::JoinHandle<T> {
-        let path = format!("/run/netns/{}", self.sender);
-        std::thread::spawn(move || {
-            let file = std::fs::File::open(&path).expect("ip made the namespace");
-            // SAFETY: setns takes an open descriptor and moves this thread alone; it touches no memory.
-            let entered =
-                unsafe { libc::setns(std::os::fd::AsRawFd::as_raw_fd(&file), libc::CLONE_NEWNET) };
-            assert_eq!(
-                entered,
-                0,
-                "the namespace can be entered: {}",
-                std::io::Error::last_os_error()
-            );
-            work()
-        })
+        within(&self.sender, work)
     }
+
+    /// The same beside the tap.
+    pub fn inside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> std::thread::JoinHandle<T> {
+        within(&self.name, work)
+    }
+}
+
+fn within<T: Send + 'static>(
+    namespace: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::thread::JoinHandle<T> {
+    let path = format!("/run/netns/{namespace}");
+    std::thread::spawn(move || {
+        let file = std::fs::File::open(&path).expect("ip made the namespace");
+        // SAFETY: setns takes an open descriptor and moves this thread alone; it touches no memory.
+        let entered =
+            unsafe { libc::setns(std::os::fd::AsRawFd::as_raw_fd(&file), libc::CLONE_NEWNET) };
+        let error = std::io::Error::last_os_error();
+        assert_eq!(entered, 0, "the namespace can be entered: {error}");
+        work()
+    })
 }
 
 impl Drop for Space {

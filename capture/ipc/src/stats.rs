@@ -20,6 +20,8 @@ pub struct CaptureStats {
     pub stored_bytes: u64,
     /// Dropped because policy wants nothing of their flow.
     pub ignored: u64,
+    /// Of `ignored`: what did not leave the driver.
+    pub ignored_in_driver: u64,
     /// Neither signalling nor media of a call; what the parser refused is in here, too.
     pub unmatched: u64,
     /// In a ring or in reassembly now.
@@ -166,6 +168,7 @@ impl CaptureStats {
         self.stored += other.stored;
         self.stored_bytes += other.stored_bytes;
         self.ignored += other.ignored;
+        self.ignored_in_driver += other.ignored_in_driver;
         self.unmatched += other.unmatched;
         self.held += other.held;
         self.lost.add(&other.lost);
