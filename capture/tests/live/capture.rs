@@ -14,7 +14,7 @@ use earwitness_ipc::{
     CaptureStats, Command as Order, ControlDoor, Event, FlowSeen, Mark, SourceInfo, VERSION,
     VerdictChange, decode,
 };
-use earwitness_segment::{Cursor, Follower, Log, RecordClass};
+use earwitness_segment::{Cursor, Follower, Log, RecordClass, SegmentInfo};
 use earwitness_wire::{Endpoint, Verdict};
 
 use crate::wire::{TAP, Wire};
@@ -247,6 +247,21 @@ pub struct Written {
     /// By the last byte of the destination's address, in order.
     pub media: BTreeMap<u8, Vec<Vec<u8>>>,
     pub marks: Vec<Mark>,
+    pub segments: Vec<SegmentInfo>,
+}
+
+/// Waits until so many packets can be read: what is stored is committed a moment later.
+pub fn await_committed(data_dir: &Path, packets: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let written = read(data_dir);
+        let found = written.signalling.len() + written.media.values().map(Vec::len).sum::<usize>();
+        if found >= packets {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{found} of {packets} packets: {:#?}", written.segments);
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 pub fn read(data_dir: &Path) -> Written {
@@ -258,7 +273,9 @@ pub fn read(data_dir: &Path) -> Written {
     );
     let mut written = Written::default();
     let mut media = Vec::new();
-    for (lane, _) in Log::open(&folder).unwrap().lanes().unwrap() {
+    let log = Log::open(&folder).unwrap();
+    for (lane, _) in log.lanes().unwrap() {
+        written.segments.extend(log.segments(lane).unwrap());
         let mut follower =
             Follower::open(&folder, lane, Cursor { seq: 0, block: 0, ordinal: 0 }).unwrap();
         while let Some(record) = follower.next().unwrap() {

@@ -56,7 +56,7 @@ fn receives(flags: &[&str], mode: SourceMode) {
 
     let mut written = read(folder.path());
     written.signalling.sort();
-    assert_eq!(written.signalling, sorted(sips));
+    assert_eq!(written.signalling, sorted(sips), "{:#?}", written.segments);
     assert_eq!(written.media.remove(&1).unwrap(), kept);
     assert_eq!(written.media.remove(&4).unwrap(), tags);
     // Datagrams of one flow may go to different lanes: fragments do not all tell their ports.
