@@ -97,7 +97,9 @@ fn a_challenge_does_not_end_the_leg() {
     for line in &lines[..3] {
         tap.see(line);
     }
-    tap.wait(33);
+    tap.wait(121);
+    // It was over when it was refused, not when nobody waits any more.
+    assert_eq!(tap.events.last().unwrap().ts_ns, 2 * SECOND_NS);
     assert_eq!(tap.said().last().unwrap(), "0: ended Rejected(407) by Callee, leg over");
 }
 
@@ -145,6 +147,56 @@ fn cancel_ends_what_is_not_answered() {
     }
     tap.wait(1000);
     assert_eq!(tap.said().pop().unwrap(), "0: media 0 1000|2000");
+}
+
+// CALL-1: at the end of a capture, what only waited for something that need not come is concluded; what goes
+// on is not.
+#[test]
+fn what_waits_at_the_end_is_concluded() {
+    let cancel = from_caller(Draft::request("CANCEL", 1).branch("INVITE-1"));
+    let challenge = from_callee(Draft::response(407, 1, "INVITE").tag("p"));
+    for (last, end) in [
+        (challenge, Some("0: ended Rejected(407) by Callee, leg over")),
+        (cancel, Some("0: ended Cancelled by Caller, leg over")),
+        (from_callee(Draft::response(180, 1, "INVITE").tag("b")), None),
+        (answer(), None),
+    ] {
+        let mut tap = Tap::new();
+        tap.see(&invite());
+        tap.see(&last);
+        tap.said();
+        let before = tap.events.len();
+        tap.dialogs.conclude(&mut tap.events);
+        assert!(tap.events[before..].iter().all(|event| event.ts_ns == 2 * SECOND_NS));
+        assert_eq!(tap.said().last().map(String::as_str), end);
+    }
+}
+
+// CALL-1: between a back-to-back user agent and its callee the callee's tag is another one than before it, and
+// only one of them is acknowledged: the BYE ends the call, whatever has not been waited for yet.
+#[test]
+fn a_bye_ends_what_was_never_acknowledged() {
+    let behind = Draft::response(200, 1, "INVITE").tag("c").body(sdp(2, 2000));
+    let mut tap = Tap::new();
+    for line in [invite(), from_callee(behind), answer(), ack()] {
+        tap.see(&line);
+    }
+    tap.said();
+    tap.see(&from_caller(Draft::request("BYE", 2).tag("b")));
+    assert_eq!(tap.said(), ["0: ended ForkLost", "1: ended Bye by Caller, leg over"]);
+}
+
+// CALL-1: the capture began between INVITE and answer, whose description was in a reliable 183 before.
+#[test]
+fn an_answer_without_description_joins_a_call() {
+    let answer = from_callee(Draft::response(200, 1, "INVITE").tag("b"));
+    let bye = from_callee(Draft::request("BYE", 7).by_callee("b"));
+    assert_eq!(
+        run(&[answer, ack(), bye]),
+        ["0: created InProgress 1>2", "0: Answered", "0: ended Bye by Callee, leg over"]
+    );
+    let refusal = from_callee(Draft::response(488, 1, "INVITE").tag("b"));
+    assert!(run(&[refusal]).is_empty(), "it may have refused a change of a call that goes on");
 }
 
 // CALL-1: no final answer.

@@ -50,8 +50,10 @@ pub struct Observed {
 pub struct Timeouts {
     /// From the last provisional answer (or the INVITE) to the final one: RFC 3261 section 16.6, timer C.
     pub invite_ns: u64,
-    /// From 401, 407, 3xx, … to the next INVITE.
+    /// From 3xx, 422, … to the next INVITE.
     pub retry_ns: u64,
+    /// From 401 or 407 to the INVITE with credentials: a person may have to type a password first.
+    pub credentials_ns: u64,
     /// From CANCEL to the final answer of the INVITE (RFC 3261 section 9.1), and from the 2xx of a fork to its
     /// ACK (section 13.3.1.4).
     pub cancel_ns: u64,
@@ -66,9 +68,17 @@ impl Default for Timeouts {
         Self {
             invite_ns: 300 * SECOND_NS,
             retry_ns: 32 * SECOND_NS,
+            credentials_ns: 120 * SECOND_NS,
             cancel_ns: 32 * SECOND_NS,
             linger_ns: 40 * SECOND_NS,
         }
+    }
+}
+
+impl Timeouts {
+    /// How long another INVITE is waited for after this answer.
+    pub(super) const fn retry_of(&self, code: u16) -> u64 {
+        if matches!(code, 401 | 407) { self.credentials_ns } else { self.retry_ns }
     }
 }
 
@@ -164,8 +174,22 @@ impl Dialogs {
                 self.forget(leg);
                 continue;
             }
-            entry.leg.expire(&self.timeouts, &mut Output { leg, ts_ns: now_ns, events });
+            // At its own time, however late it is noticed: nothing may have been captured in between.
+            entry.leg.expire(&self.timeouts, &mut Output { leg, ts_ns: deadline_ns, events });
             self.refresh(leg);
+        }
+    }
+
+    /// There are no more messages: legs that only waited for what need not come are over. Those that were
+    /// pending or answered stay as they are.
+    pub fn conclude(&mut self, events: &mut Vec<DialogEvent>) {
+        let mut waiting: Vec<LegId> = self.live.values().copied().collect();
+        waiting.sort_unstable();
+        for leg in waiting {
+            if let Some(entry) = self.legs.get_mut(&leg) {
+                entry.leg.conclude(events);
+                self.refresh(leg);
+            }
         }
     }
 
@@ -365,6 +389,11 @@ fn start(message: &Message<'_>) -> Start {
     let is_in_dialog = message.to().tag.is_some();
     match message.method() {
         Method::Invite if message.is_request() && !is_in_dialog => Start::Invite,
+        // The INVITE was before the capture. Its answer may be without a description, where a reliable
+        // provisional one had it (RFC 3262 section 5).
+        Method::Invite if is_in_dialog && matches!(message.status(), Some(101..=299)) => {
+            Start::InProgress
+        }
         _ if is_in_dialog && description(message).is_some_and(|sdp| sdp.is_ok()) => {
             Start::InProgress
         }

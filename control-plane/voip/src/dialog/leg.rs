@@ -331,12 +331,25 @@ impl Leg {
         if self.ended.is_some() || !self.dialogs[fork].is_live() {
             return;
         }
+        if reason == EndReason::Bye && self.dialogs[fork].is_acknowledged {
+            self.lose_unacknowledged(fork, out);
+        }
         self.dialogs[fork].state = DialogState::Over;
         let leg_over = !self.dialogs.iter().any(Dialog::is_live);
         if leg_over {
             self.ended = Some(Ended { ts_ns: out.ts_ns, reason });
         }
         out.emit(fork, EventKind::Ended { reason, by, leg_over });
+    }
+
+    /// Forks whose 2xx was never acknowledged do not outlast the one that was (RFC 3261 section 13.3.1.4). A
+    /// back-to-back user agent that names the callee's tags anew makes such forks, too.
+    fn lose_unacknowledged(&mut self, but: usize, out: &mut Output<'_>) {
+        for other in (0..self.dialogs.len()).filter(|other| *other != but) {
+            if self.awaits_ack(&self.dialogs[other]) {
+                self.end_dialog(other, EndReason::ForkLost, None, out);
+            }
+        }
     }
 
     /// Ends all dialogs, the last one with the leg.
@@ -361,8 +374,8 @@ impl Leg {
                 let unanswered = self.alerted_ns.saturating_add(timeouts.invite_ns);
                 Some(cancelled.unwrap_or(u64::MAX).min(unanswered))
             }
-            InviteState::Challenged { since_ns, .. } => {
-                Some(since_ns.saturating_add(timeouts.retry_ns))
+            InviteState::Challenged { code, since_ns } => {
+                Some(since_ns.saturating_add(timeouts.retry_of(code)))
             }
             InviteState::Answered => None,
         };
@@ -382,6 +395,23 @@ impl Leg {
             && self.dialogs.iter().any(|other| other.is_acknowledged)
     }
 
+    /// What the leg waits for will not come: it was over when it was refused or cancelled, not when waiting ends.
+    pub(super) fn conclude(&mut self, events: &mut Vec<DialogEvent>) {
+        if self.ended.is_some() {
+            return;
+        }
+        let (ts_ns, reason, by) = match (self.invite, self.cancelled_ns) {
+            (InviteState::Challenged { code, since_ns }, _) => {
+                (since_ns, refusal(code), Party::Callee)
+            }
+            (InviteState::Pending, Some(since_ns)) => {
+                (since_ns, EndReason::Cancelled, Party::Caller)
+            }
+            _ => return,
+        };
+        self.end(reason, Some(by), &mut Output { leg: self.id, ts_ns, events });
+    }
+
     /// Acts on what has not happened by now.
     pub(super) fn expire(&mut self, timeouts: &Timeouts, out: &mut Output<'_>) {
         if self.ended.is_some() {
@@ -392,13 +422,15 @@ impl Leg {
         match self.invite {
             InviteState::Pending => {
                 if self.cancelled_ns.is_some_and(|since_ns| is_past(since_ns, timeouts.cancel_ns)) {
-                    self.end(EndReason::Cancelled, Some(Party::Caller), out);
+                    self.conclude(out.events);
                 } else if is_past(self.alerted_ns, timeouts.invite_ns) {
                     self.end(EndReason::Unanswered, None, out);
                 }
             }
-            InviteState::Challenged { code, since_ns } if is_past(since_ns, timeouts.retry_ns) => {
-                self.end(refusal(code), Some(Party::Callee), out);
+            InviteState::Challenged { code, since_ns }
+                if is_past(since_ns, timeouts.retry_of(code)) =>
+            {
+                self.conclude(out.events);
             }
             _ => {}
         }
