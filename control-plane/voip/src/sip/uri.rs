@@ -1,6 +1,7 @@
 //! SIP, SIPS and tel URIs.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 use memchr::memrchr;
 
@@ -113,7 +114,8 @@ fn cut(bytes: &[u8], separator: u8) -> (&[u8], &[u8]) {
     }
 }
 
-/// Splits `host:port` and `[v6]:port`; a port that is no number below 65536 is none.
+/// Splits `host:port` and `[v6]:port`; a port that is no number below 65536 is none. IPv6 without its brackets
+/// (against RFC 3261 section 25.1, but seen) is all host.
 pub(super) fn split_host_port(bytes: &[u8]) -> (&[u8], Option<u16>) {
     let bytes = scan::trim(bytes);
     let (host, rest) = match bytes {
@@ -121,6 +123,7 @@ pub(super) fn split_host_port(bytes: &[u8]) -> (&[u8], Option<u16>) {
             None => (inner, &b""[..]),
             Some(at) => (&inner[..at], &inner[at + 1..]),
         },
+        _ if is_bare_ipv6(bytes) => (bytes, &b""[..]),
         _ => {
             let at = scan::find(b':', bytes).unwrap_or(bytes.len());
             (scan::trim(&bytes[..at]), &bytes[at..])
@@ -131,6 +134,11 @@ pub(super) fn split_host_port(bytes: &[u8]) -> (&[u8], Option<u16>) {
         .and_then(|digits| scan::decimal_u32(scan::trim(digits)))
         .and_then(|port| u16::try_from(port).ok());
     (host, port)
+}
+
+fn is_bare_ipv6(bytes: &[u8]) -> bool {
+    let colons = bytes.iter().filter(|byte| **byte == b':').count();
+    colons > 1 && std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
 /// Resolves `%hh` escapes; what is no escape stays (RFC 3986 section 2.1).
@@ -181,6 +189,10 @@ mod tests {
             (uri.scheme, uri.host, uri.port),
             (Scheme::Sips, &b"2001:db8::9"[..], Some(5061))
         );
+
+        let uri = parse("sip:9876@fe80:0:0:0:21a:a0ff:fe07:32e0;lr");
+        assert_eq!((uri.host, uri.port), (&b"fe80:0:0:0:21a:a0ff:fe07:32e0"[..], None));
+        assert_eq!(parse("sip:a@host:5060:1").host, b"host");
 
         let uri = parse("tel:+358-555-1234567;postd=pp22");
         assert_eq!((uri.scheme, uri.user), (Scheme::Tel, Some(&b"+358-555-1234567"[..])));
