@@ -22,6 +22,11 @@ use crate::setup::{self, DataDirError};
 
 /// How much packet time passes between two runs of the line.
 const STEP_NS: u64 = 10_000_000;
+/// Without a frame for so long, time goes on before the next one: the intake looks at timeouts this often.
+const PAUSE_NS: u64 = 250_000_000;
+/// Without a frame for so long, capture was off or its clock was set: silence that nobody listened to. What the
+/// next frame says is heard first.
+const HOLE_NS: u64 = 3_600_000_000_000;
 /// Calls that may wait for the finishing threads before reading pauses.
 const PENDING_MAX: usize = 256;
 /// Packets between two looks at the clock, for progress.
@@ -188,6 +193,7 @@ impl Run<'_> {
                 // Before the frame: what was said until now is heard before time goes on.
                 stepped_ns = ts_ns;
                 self.step()?;
+                self.pass(ts_ns)?;
             }
             self.line.offer(&frame);
             self.summary.packets += 1;
@@ -207,6 +213,23 @@ impl Run<'_> {
         self.line.run(self.now_ns);
         self.follow()?;
         self.intake.tick(self.now_ns);
+        self.command()?;
+        self.finish_calls()
+    }
+
+    /// Nothing came until `ts_ns`: what was waited for in between did not happen, whatever the next frame says.
+    fn pass(&mut self, ts_ns: u64) -> Result<(), ReplayError> {
+        if ts_ns < self.now_ns + PAUSE_NS {
+            return Ok(());
+        }
+        // Media whose verdict has just become known leaves the ring first.
+        self.step()?;
+        let paused_ns = ts_ns - self.now_ns;
+        if paused_ns >= HOLE_NS {
+            self.intake.hole(paused_ns);
+            return Ok(());
+        }
+        self.intake.tick(ts_ns);
         self.command()?;
         self.finish_calls()
     }

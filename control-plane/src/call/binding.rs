@@ -102,6 +102,13 @@ impl Bindings {
         list.iter().find(|binding| binding.from_ns <= at && at < binding.until_ns).copied()
     }
 
+    /// Who had `endpoint` last, if nobody has it at `at`.
+    #[must_use]
+    pub fn before(&self, endpoint: &Endpoint, at: TsNs) -> Option<Binding> {
+        let list = self.by_endpoint.get(endpoint)?;
+        list.iter().filter(|binding| binding.until_ns <= at).max_by_key(|old| old.until_ns).copied()
+    }
+
     /// Whether no address is bound, or was until lately.
     #[must_use]
     pub fn is_empty(&self) -> bool {

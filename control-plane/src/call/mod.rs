@@ -119,6 +119,8 @@ pub struct Call {
     pub to: Option<String>,
     pub state: State,
     pub started_ns: TsNs,
+    /// The table's count of time that nobody listened to, when the call began.
+    pub holes_before_ns: u64,
     pub answered: Option<(LegIndex, TsNs)>,
     pub ended_ns: Option<TsNs>,
     pub end_reason: Option<String>,
@@ -131,7 +133,11 @@ pub struct Call {
     /// Addresses of video, fax and the like, which are not recorded.
     pub left_out: Vec<Endpoint>,
     pub session_expired: bool,
+    /// A party put the other on hold: that nothing is heard does not mean that it is over.
+    pub held: bool,
     pub media: Media,
+    /// What still came to its addresses when it was over: told, not heard.
+    pub late: Media,
     pub digits: Vec<Digit>,
     pub decision: Option<Decision>,
     pub trace: Trace,

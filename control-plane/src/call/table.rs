@@ -70,6 +70,8 @@ pub struct CallTable {
     #[expect(clippy::vec_box, reason = "a call is large and goes on to other threads in its box")]
     finished: Vec<Box<Call>>,
     changed: Vec<CallSlot>,
+    /// Time that is no part of any call's length, since the beginning.
+    holes_ns: u64,
     /// Calls given up because there were too many.
     pub evicted: u64,
 }
@@ -88,6 +90,7 @@ impl CallTable {
             verdicts: Vec::new(),
             finished: Vec::new(),
             changed: Vec::new(),
+            holes_ns: 0,
             evicted: 0,
         }
     }
@@ -120,6 +123,7 @@ impl CallTable {
             to: opening.to,
             state: State::Trying,
             started_ns: opening.at_ns,
+            holes_before_ns: self.holes_ns,
             answered: None,
             ended_ns: None,
             end_reason: None,
@@ -129,7 +133,9 @@ impl CallTable {
             aliases: Vec::new(),
             left_out: Vec::new(),
             session_expired: false,
+            held: false,
             media: Media::default(),
+            late: Media::default(),
             digits: Vec::new(),
             decision: Some(decision),
             trace,
@@ -216,7 +222,10 @@ impl CallTable {
 
     /// A media record. Returns what it changed, or `None` if it is of no call.
     pub fn media(&mut self, src: Endpoint, dst: Endpoint, arrival: &Arrival) -> Option<Added> {
-        let binding = self.bindings.find(&dst, arrival.ts_ns)?;
+        let Some(binding) = self.bindings.find(&dst, arrival.ts_ns) else {
+            self.late_media(src, dst, arrival);
+            return None;
+        };
         let call = self.get_mut(binding.call)?;
         call.heard_ns = call.heard_ns.max(arrival.ts_ns);
         let added = call.media.add((src, dst), binding.receiver, arrival);
@@ -228,6 +237,16 @@ impl CallTable {
             call.trace.note(arrival.ts_ns, "media", text);
         }
         Some(added)
+    }
+
+    /// Media that comes to a call's address when the call is over, and before anybody else has the address.
+    fn late_media(&mut self, src: Endpoint, dst: Endpoint, arrival: &Arrival) {
+        if let Some(binding) = self.bindings.before(&dst, arrival.ts_ns)
+            && let Some(call) = self.get_mut(binding.call)
+            && call.is_recorded()
+        {
+            call.late.add((src, dst), binding.receiver, arrival);
+        }
     }
 
     /// A party receives something there that is not recorded.
@@ -299,23 +318,30 @@ impl CallTable {
         }
     }
 
+    /// When and why a call ended without a message that says so, if it did: of several reasons the first.
     fn overdue(&self, call: &Call, now_ns: TsNs) -> Option<(TsNs, &'static str)> {
         if call.ended_ns.is_some() {
             return None;
         }
+        let timing = &self.timing;
         // What is in the log is up to `hold` behind the wire.
-        let silent_ns = now_ns.saturating_sub(call.heard_ns).saturating_sub(self.timing.hold_ns);
-        if now_ns.saturating_sub(call.started_ns) > self.timing.length_max_ns {
-            return Some((now_ns, "length_max"));
-        }
-        if call.session_expired && silent_ns > EXPIRED_IDLE_NS {
-            return Some((call.heard_ns, "session_expired"));
-        }
-        if call.media.last_ns().is_some() || call.answered.is_some() {
-            return (silent_ns > self.timing.media_idle_ns)
-                .then_some((call.heard_ns, "media_idle"));
-        }
-        (silent_ns > self.timing.unanswered_ns).then_some((call.heard_ns, "unanswered"))
+        let silent = |limit_ns: u64| {
+            let due_ns = call.heard_ns.saturating_add(timing.hold_ns).saturating_add(limit_ns);
+            (due_ns, call.heard_ns)
+        };
+        // Media that was never seen did not stop, and on hold it may be absent for as long as people like.
+        let stops = call.answered.is_some() && call.media.last_ns().is_some() && !call.held;
+        let holes_ns = self.holes_ns - call.holes_before_ns;
+        let longest_ns =
+            call.started_ns.saturating_add(timing.length_max_ns).saturating_add(holes_ns);
+        let reasons = [
+            Some(((longest_ns, longest_ns), "length_max")),
+            call.session_expired.then(|| (silent(EXPIRED_IDLE_NS), "session_expired")),
+            stops.then(|| (silent(timing.media_idle_ns), "media_idle")),
+            call.answered.is_none().then(|| (silent(timing.unanswered_ns), "unanswered")),
+        ];
+        let due = reasons.into_iter().flatten().filter(|((due_ns, _), _)| *due_ns < now_ns);
+        due.min_by_key(|((due_ns, _), _)| *due_ns).map(|((_, at_ns), reason)| (at_ns, reason))
     }
 
     fn finish(&mut self, slot: CallSlot) {
@@ -351,6 +377,11 @@ impl CallTable {
         self.evicted += 1;
         self.ended(slot, at_ns, "too_many_calls");
         self.finish(slot);
+    }
+
+    /// Nobody listened for so long: calls are not longer for it.
+    pub const fn hole(&mut self, paused_ns: u64) {
+        self.holes_ns = self.holes_ns.saturating_add(paused_ns);
     }
 
     /// Adds a gap of the log to every call that was running in it.
@@ -424,5 +455,120 @@ fn verdict_of(call: &Call) -> Verdict {
         Some(Answer::Record) => Verdict::Record,
         Some(Answer::Ignore) => Verdict::Ignore,
         None => Verdict::Undecided,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use earwitness_segment::{LaneId, RecordPos};
+
+    const SECOND_NS: u64 = 1_000_000_000;
+    const A: Endpoint = Endpoint::v4([10, 0, 0, 1], 4000);
+    const B: Endpoint = Endpoint::v4([10, 0, 0, 2], 5000);
+    const TIMING: Timing = Timing {
+        hold_ns: 2 * SECOND_NS,
+        trailing_ns: SECOND_NS / 2,
+        media_idle_ns: 60 * SECOND_NS,
+        unanswered_ns: 300 * SECOND_NS,
+        length_max_ns: 43_200 * SECOND_NS,
+    };
+
+    /// A call from second 10 on that receives at `A`.
+    fn table(answered: bool) -> (CallTable, CallSlot) {
+        let mut table = CallTable::new(RuleSet::RecordAll, TIMING, 100);
+        let slot = table.open(Opening {
+            id: "1".to_owned(),
+            call_id: "1".to_owned(),
+            from: None,
+            to: None,
+            at_ns: 10 * SECOND_NS,
+            joined_late: false,
+        });
+        table.announce(
+            slot,
+            Announced {
+                party: Party::Caller,
+                hop: 0,
+                leg: None,
+                rtp: A,
+                rtcp: None,
+                from_ns: 10 * SECOND_NS,
+                payload_types: Vec::new(),
+                encrypted: false,
+            },
+        );
+        if answered {
+            table.answered(slot, None, 11 * SECOND_NS);
+        }
+        (table, slot)
+    }
+
+    fn hear(table: &mut CallTable, ts_ns: u64) -> Option<Added> {
+        let pos = RecordPos::media(1, ts_ns / 1_000);
+        let arrival = Arrival { lane: LaneId(3), pos, prev: RecordPos(0), ts_ns, ssrc: Some(7) };
+        table.media(B, A, &arrival)
+    }
+
+    /// When, in seconds, and why the call ended, once it is finished.
+    fn end(table: &mut CallTable) -> Option<(u64, String)> {
+        let call = table.take_finished().pop()?;
+        Some((call.ended_ns? / SECOND_NS, call.end_reason?))
+    }
+
+    /// CALL-1: without BYE a call ends when its media stopped; one whose media the tap does not see, or that is
+    /// on hold, does not.
+    #[test]
+    fn a_missing_bye_is_concluded_from_media_that_stopped() {
+        let (mut stopped, _) = table(true);
+        hear(&mut stopped, 20 * SECOND_NS);
+        stopped.tick(82 * SECOND_NS);
+        assert_eq!(stopped.len(), 1);
+        stopped.tick(100 * SECOND_NS);
+        assert_eq!(end(&mut stopped), Some((20, "media_idle".to_owned())));
+
+        let (mut unseen, _) = table(true);
+        let (mut held, slot) = table(true);
+        hear(&mut held, 20 * SECOND_NS);
+        held.get_mut(slot).expect("an open call").held = true;
+        for table in [&mut unseen, &mut held] {
+            table.tick(43_000 * SECOND_NS);
+            assert_eq!(table.len(), 1);
+            table.tick(43_300 * SECOND_NS);
+            assert_eq!(end(table), Some((43_210, "length_max".to_owned())));
+        }
+    }
+
+    /// CALL-1: what is noticed late ended when it ended, for the first reason there was.
+    #[test]
+    fn the_first_reason_counts() {
+        let (mut table, _) = table(false);
+        hear(&mut table, 20 * SECOND_NS);
+        table.tick(90_000 * SECOND_NS);
+        assert_eq!(end(&mut table), Some((20, "unanswered".to_owned())));
+    }
+
+    /// CALL-1: time that nobody listened to makes no call longer.
+    #[test]
+    fn a_hole_is_no_part_of_a_call() {
+        let (mut table, slot) = table(true);
+        table.hole(90_000 * SECOND_NS);
+        table.tick(90_020 * SECOND_NS);
+        assert_eq!(table.len(), 1);
+        table.ended(slot, 90_021 * SECOND_NS, "bye_caller");
+        table.tick(90_030 * SECOND_NS);
+        assert_eq!(end(&mut table), Some((90_021, "bye_caller".to_owned())));
+    }
+
+    /// CALL-6: media after the end is told, and is not the call's.
+    #[test]
+    fn media_after_the_end_is_told() {
+        let (mut table, slot) = table(false);
+        table.ended(slot, 15 * SECOND_NS, "rejected_480");
+        assert!(hear(&mut table, 15 * SECOND_NS + 400_000_000).is_some());
+        assert!(hear(&mut table, 16 * SECOND_NS).is_none());
+        let call = table.get(slot).expect("a call that is not finished yet");
+        assert_eq!((call.media.flows.len(), call.late.flows.len()), (1, 1));
+        assert_eq!(call.late.flows[0].packets, 1);
     }
 }

@@ -6,6 +6,7 @@ use earwitness_catalog::{
 use earwitness_policy::Answer;
 use earwitness_recording::{FinishedRecording, RenderReport, StreamReport};
 
+use crate::call::media::{Flow, SsrcUse};
 use crate::call::select::Selection;
 use crate::call::{Call, State};
 
@@ -153,23 +154,28 @@ fn stream_rows(
     });
     let apart = selection.kept_apart.iter().flat_map(|apart| {
         let flow = &call.media.flows[apart.flow];
-        let of_it = move |known: &&crate::call::media::SsrcUse| {
-            apart.ssrc.is_none_or(|ssrc| ssrc == known.ssrc)
-        };
-        flow.ssrcs.iter().filter(of_it).map(move |known| StreamRow {
-            ssrc: known.ssrc,
-            src: flow.src.to_string(),
-            dst: flow.dst.to_string(),
-            side: flow.receiver.other().name().to_owned(),
-            heard: false,
-            reason: Some(apart.why.to_owned()),
-            codecs: Vec::new(),
-            packets: Packets { received: known.packets, ..Packets::default() },
-            jitter_ms: None,
-            mos: None,
-        })
+        let of_it = move |known: &&SsrcUse| apart.ssrc.is_none_or(|ssrc| ssrc == known.ssrc);
+        flow.ssrcs.iter().filter(of_it).map(move |known| unheard_row(flow, known, apart.why))
     });
-    heard.chain(apart).collect()
+    let late = call.late.flows.iter().flat_map(|flow| {
+        flow.ssrcs.iter().map(move |known| unheard_row(flow, known, "came after the call's end"))
+    });
+    heard.chain(apart).chain(late).collect()
+}
+
+fn unheard_row(flow: &Flow, known: &SsrcUse, why: &str) -> StreamRow {
+    StreamRow {
+        ssrc: known.ssrc,
+        src: flow.src.to_string(),
+        dst: flow.dst.to_string(),
+        side: flow.receiver.other().name().to_owned(),
+        heard: false,
+        reason: Some(why.to_owned()),
+        codecs: Vec::new(),
+        packets: Packets { received: known.packets, ..Packets::default() },
+        jitter_ms: None,
+        mos: None,
+    }
 }
 
 fn digit_rows(call: &Call, report: Option<&RenderReport>) -> Vec<DigitRow> {

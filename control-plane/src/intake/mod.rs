@@ -171,8 +171,14 @@ impl Intake {
         self.evicted = self.table.evicted;
     }
 
+    /// For `paused_ns` nobody could see anything: it is no part of any call's length.
+    pub fn hole(&mut self, paused_ns: u64) {
+        self.table.hole(paused_ns);
+    }
+
     /// The input is over: whatever is open ends with `reason`.
     pub fn end_of_input(&mut self, reason: &'static str) {
+        self.signalling.conclude(&mut self.table);
         self.table.finish_all(reason);
     }
 

@@ -95,6 +95,16 @@ impl Signalling {
         self.events = events;
     }
 
+    /// The input is over: calls that only waited for what need not come end as they were.
+    pub fn conclude(&mut self, table: &mut CallTable) {
+        let mut events = std::mem::take(&mut self.events);
+        self.dialogs.conclude(&mut events);
+        for event in events.drain(..) {
+            self.apply(&event, None, table);
+        }
+        self.events = events;
+    }
+
     /// The table has ended or finished a call by itself: its dialogs are over, too.
     pub fn forget(&mut self, slot: CallSlot, at_ns: u64) {
         let Some(leg) = self.legs.remove(&slot) else { return };
@@ -209,16 +219,18 @@ fn call_identity(at_ns: u64, message: &Message<'_>) -> String {
     format!("{:012x}-{tail}", at_ns / 1_000_000)
 }
 
-/// `user@host`, a bare number, or the URI as it came.
+/// `user@host`, a bare number, or the URI as it came. IPv6 hosts stand in brackets (RFC 3261 section 25.1).
 fn address_text(address: &NameAddr<'_>) -> Option<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let Some(uri) = address.sip_uri() else {
         return Some(text(address.uri)).filter(|uri| !uri.is_empty());
     };
-    match (uri.user, uri.host) {
-        (Some(user), []) => Some(text(user)),
-        (Some(user), host) => Some(format!("{}@{}", text(user), text(host))),
-        (None, host) => Some(text(host)).filter(|host| !host.is_empty()),
+    let host =
+        if uri.host.contains(&b':') { format!("[{}]", text(uri.host)) } else { text(uri.host) };
+    match (uri.user, host.is_empty()) {
+        (Some(user), true) => Some(text(user)),
+        (Some(user), false) => Some(format!("{}@{host}", text(user))),
+        (None, is_empty) => (!is_empty).then_some(host),
     }
 }
 
@@ -323,6 +335,10 @@ fn announce(
     at_ns: u64,
 ) {
     let in_force = media.lines();
+    if let Some(call) = table.get_mut(slot) {
+        let audio = || in_force.iter().filter(|line| line.kind == MediaKind::Audio && line.active);
+        call.held = audio().next().is_some() && audio().all(|l| l.caller.holds || l.callee.holds);
+    }
     let pending = [Party::Caller, Party::Callee].map(|by| media.pending_lines(by));
     for line in in_force.iter().chain(pending.iter().flatten()) {
         if line.kind == MediaKind::Audio {
