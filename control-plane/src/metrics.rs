@@ -222,13 +222,13 @@ impl Metrics {
     /// SIP messages that could not be read, by what was wrong.
     #[must_use]
     pub fn sip_rejections(&self) -> BTreeMap<String, u64> {
-        let families = self.sip_rejected.collect();
-        let metrics = families.iter().flat_map(MetricFamily::get_metric);
-        let by_kind = metrics.filter_map(|metric| {
-            let kind = metric.get_label().first()?.value().to_owned();
-            Some((kind, metric.get_counter().get_value() as u64))
-        });
-        by_kind.collect()
+        by_label(&self.sip_rejected)
+    }
+
+    /// Rules that SIP messages broke and were read all the same, by rule.
+    #[must_use]
+    pub fn sip_flaw_counts(&self) -> BTreeMap<String, u64> {
+        by_label(&self.sip_flaws)
     }
 
     /// Everything in Prometheus' text format.
@@ -242,6 +242,16 @@ impl Metrics {
     pub fn capture_total(&self) -> CaptureStats {
         self.capture.total()
     }
+}
+
+fn by_label(counters: &IntCounterVec) -> BTreeMap<String, u64> {
+    let families = counters.collect();
+    let metrics = families.iter().flat_map(MetricFamily::get_metric);
+    let by_label = metrics.filter_map(|metric| {
+        let label = metric.get_label().first()?.value().to_owned();
+        Some((label, metric.get_counter().get_value() as u64))
+    });
+    by_label.collect()
 }
 
 impl Default for Metrics {

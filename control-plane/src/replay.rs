@@ -4,6 +4,7 @@
 //! Nothing depends on the speed of the machine: the line runs, and the intake reads, at fixed steps of packet
 //! time.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,7 +68,11 @@ pub struct Summary {
     pub truncated_records: u64,
     pub unknown_link_packets: u64,
     /// SIP messages that could not be read, by what was wrong.
-    pub sip_rejected: std::collections::BTreeMap<String, u64>,
+    pub sip_rejected: BTreeMap<String, u64>,
+    /// Rules of SIP that messages broke and were used all the same, by rule.
+    pub sip_flaws: BTreeMap<String, u64>,
+    /// SIP bodies that said they were SDP and are not.
+    pub sdp_rejected: u64,
 }
 
 /// Who wants to know how far it is.
@@ -315,5 +320,7 @@ fn keep(
 
 fn with_rejections(mut summary: Summary, metrics: &Metrics) -> Summary {
     summary.sip_rejected = metrics.sip_rejections();
+    summary.sip_flaws = metrics.sip_flaw_counts();
+    summary.sdp_rejected = metrics.sdp_rejected.get();
     summary
 }

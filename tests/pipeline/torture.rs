@@ -27,9 +27,21 @@ fn good_calls() -> Scene {
 }
 
 fn rejected(replayed: &Replayed) -> BTreeMap<String, u64> {
-    let kinds = replayed.summary["sip_rejected"].as_object().cloned().unwrap_or_default();
+    by_kind(replayed, "sip_rejected")
+}
+
+fn by_kind(replayed: &Replayed, counter: &str) -> BTreeMap<String, u64> {
+    let kinds = replayed.summary[counter].as_object().cloned().unwrap_or_default();
     let counts = kinds.into_iter().map(|(kind, count)| (kind, count.as_u64().unwrap_or(0)));
     counts.filter(|(_, count)| *count > 0).collect()
+}
+
+fn counted<'a>(kinds: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for kind in kinds {
+        *counts.entry(kind.to_owned()).or_insert(0) += 1;
+    }
+    counts
 }
 
 /// Every message of RFC 4475, one each 20 ms from the first INVITE on (CALL-1, S9).
@@ -37,16 +49,15 @@ fn rejected(replayed: &Replayed) -> BTreeMap<String, u64> {
 fn rfc_4475_among_good_calls() {
     let scene = good_calls();
     let messages = torture::messages();
-    let mut expected = BTreeMap::new();
-    for kind in messages.iter().filter_map(|message| message.refused) {
-        *expected.entry(kind.to_owned()).or_insert(0_u64) += 1;
-    }
+    let refused = counted(messages.iter().filter_map(|message| message.refused));
+    let flaws = counted(messages.iter().flat_map(|message| message.flaws.iter().copied()));
     let bytes = messages.iter().map(|message| &message.bytes[..]);
     let bad = torture::frames(bytes, SCENE_START_NS + 5 * MS, 20 * MS);
     let frames = merged(scene.frames(), bad.into_iter());
     let replayed = Replayed::of(frames, Container::default(), None);
     assert_right("RFC 4475", &scene.truths(), &replayed);
-    assert_eq!(rejected(&replayed), expected);
+    assert_eq!(rejected(&replayed), refused);
+    assert_eq!(by_kind(&replayed, "sip_flaws"), flaws, "good calls have none");
 }
 
 /// Mutations of them, a hundred to a good message: none harms a call, those that are no SIP are counted.
