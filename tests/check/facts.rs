@@ -177,7 +177,8 @@ impl Facts<'_> {
 }
 
 /// RFC 3339 in UTC with milliseconds, as milliseconds of Unix time.
-fn milliseconds(text: &str) -> Option<i64> {
+#[must_use]
+pub fn milliseconds(text: &str) -> Option<i64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let mut date = date.splitn(3, '-').map(str::parse::<i64>);
     let mut next = || date.next()?.ok();

@@ -11,7 +11,7 @@ mod sound;
 mod wav;
 
 pub use correlation::{aligned, anywhere};
-pub use facts::{call_faults, recording_faults, started_ns};
+pub use facts::{call_faults, milliseconds, recording_faults, started_ns};
 pub use fault::Fault;
 pub use grade::Grade;
 pub use sound::{Expected, sound_faults};

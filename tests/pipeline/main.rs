@@ -5,4 +5,5 @@ mod denied;
 mod deterministic;
 mod matrix;
 mod torture;
+mod tshark;
 mod verdict;
