@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use earwitness_catalog::{CallRow, RecordingRow, Write};
+use earwitness_catalog::{CallRow, Packets, RecordingRow, Write};
 use earwitness_codec::{CodecSpec, Decoders};
 use earwitness_recording::disk::RealDisk;
 use earwitness_recording::{
@@ -68,12 +68,16 @@ impl Done {
 /// The log cannot be opened, or the files cannot be made durable.
 pub fn finish(call: &Call, shop: &Workshop<'_>) -> Result<Done, JobError> {
     let selection = selection(call, shop);
-    let recording = match call.is_recorded() && !selection.heard.is_empty() {
+    let (recording, parts) = match call.is_recorded() && !selection.heard.is_empty() {
         true => record(call, &selection, shop)?,
-        false => None,
+        false => (None, Vec::new()),
     };
-    let findings =
-        Findings { selection: Some(&selection), recording: recording.as_ref(), finished: true };
+    let findings = Findings {
+        selection: Some(&selection),
+        recording: recording.as_ref(),
+        parts: &parts,
+        finished: true,
+    };
     Ok(Done {
         call: rows::call_row(call, &findings),
         places: Places::of(call),
@@ -113,7 +117,7 @@ fn record(
     call: &Call,
     selection: &Selection,
     shop: &Workshop<'_>,
-) -> Result<Option<FinishedRecording>, JobError> {
+) -> Result<(Option<FinishedRecording>, Vec<Option<Packets>>), JobError> {
     let packets = Gathered::of(call, selection, shop.data_dir)?;
     let facts = facts(call, &packets);
     let result = earwitness_recording::finalize(
@@ -125,8 +129,8 @@ fn record(
         shop.decoders,
     );
     match result {
-        Ok(recording) => Ok(Some(recording)),
-        Err(FinalizeError::Render { source: RenderError::NoMedia }) => Ok(None),
+        Ok(recording) => Ok((Some(recording), packets.parts)),
+        Err(FinalizeError::Render { source: RenderError::NoMedia }) => Ok((None, packets.parts)),
         Err(source) => Err(JobError::Finalize { call: call.id.clone(), source }),
     }
 }
@@ -135,6 +139,8 @@ fn record(
 struct Gathered {
     packets: Vec<LogPackets>,
     payload_types: Vec<Vec<PayloadType>>,
+    /// Of each stream that is a part of a voice, what came of it; the recording counts whole voices.
+    parts: Vec<Option<Packets>>,
     broken: Vec<(u64, u64, String)>,
 }
 
@@ -152,8 +158,14 @@ impl Gathered {
             let news = std::mem::take(&mut records.broken);
             broken.extend(news.into_iter().map(|why| (flow.first_ns, flow.last_ns, why)));
         }
-        let mut gathered = Self { packets: Vec::new(), payload_types: Vec::new(), broken };
-        for parts in selection.voices() {
+        let voices = selection.voices();
+        let count = |heard: &Heard| {
+            let records = walked.get(&heard.flow).filter(|_| voices[heard.voice].len() > 1)?;
+            Some(records.count(&mut log.borrow_mut(), heard.ssrc, heard.until_ns))
+        };
+        let parts = selection.heard.iter().map(count).collect();
+        let mut gathered = Self { packets: Vec::new(), payload_types: Vec::new(), parts, broken };
+        for parts in voices {
             let of_parts = parts
                 .iter()
                 .filter_map(|heard| Some((walked.get(&heard.flow)?, heard.ssrc, heard.until_ns)));

@@ -15,6 +15,8 @@ use crate::call::{Call, State};
 pub struct Findings<'a> {
     pub selection: Option<&'a Selection>,
     pub recording: Option<&'a FinishedRecording>,
+    /// What came of each heard stream, where it is one of several of a voice.
+    pub parts: &'a [Option<Packets>],
     pub finished: bool,
 }
 
@@ -55,7 +57,7 @@ pub fn call_row(call: &Call, findings: &Findings<'_>) -> CallRow {
         recordings: findings.recording.iter().map(|recording| recording.id.clone()).collect(),
         streams: findings
             .selection
-            .map(|selection| stream_rows(call, selection, report))
+            .map(|selection| stream_rows(call, selection, report, findings.parts))
             .unwrap_or_default(),
         dtmf: digit_rows(call, report),
         gaps: gap_rows(call, report),
@@ -132,8 +134,10 @@ fn stream_rows(
     call: &Call,
     selection: &Selection,
     report: Option<&RenderReport>,
+    parts: &[Option<Packets>],
 ) -> Vec<StreamRow> {
-    let heard = selection.heard.iter().map(|heard| {
+    let heard = selection.heard.iter().enumerate().map(|(index, heard)| {
+        let part = parts.get(index).copied().flatten();
         let flow = &call.media.flows[heard.flow];
         let found: Option<&StreamReport> =
             report.and_then(|report| report.streams.get(heard.voice));
@@ -147,7 +151,7 @@ fn stream_rows(
             codecs: found
                 .map(|found| found.codecs.iter().map(|used| used.name.clone()).collect())
                 .unwrap_or_default(),
-            packets: found.map(|found| packets(&found.packets)).unwrap_or_default(),
+            packets: part.or(found.map(|found| packets(&found.packets))).unwrap_or_default(),
             jitter_ms: found.map(|found| found.jitter_ms),
             mos: found.and_then(|found| found.mos),
         }

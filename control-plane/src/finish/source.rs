@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use earwitness_catalog::Packets;
 use earwitness_recording::{MediaPacket, PacketSource, SourceError};
 use earwitness_segment::{LaneId, Log, ReadError, RecordPos};
+use earwitness_voip::rtp::{Header, Stats, Timing};
 
 use crate::call::media::{Chain, Flow, ssrc_of};
 
@@ -18,6 +20,12 @@ struct Place {
     pos: RecordPos,
     ts_ns: u64,
     ssrc: u32,
+}
+
+impl Place {
+    fn is_of(&self, ssrc: u32, until_ns: Option<u64>) -> bool {
+        self.ssrc == ssrc && until_ns.is_none_or(|until_ns| self.ts_ns < until_ns)
+    }
 }
 
 /// The RTP packets of a flow, by place, in order of arrival.
@@ -41,6 +49,25 @@ impl FlowRecords {
         records.places.reverse();
         records.places.sort_by_key(|place| place.ts_ns);
         records
+    }
+
+    /// What came of one SSRC of the flow up to a time, by its sequence numbers (RFC 3550 appendix A.3).
+    pub fn count(&self, log: &mut Log, ssrc: u32, until_ns: Option<u64>) -> Packets {
+        let mut stats = Stats::new(0);
+        for place in self.places.iter().filter(|place| place.is_of(ssrc, until_ns)) {
+            if let Ok(record) = log.read(place.lane, place.pos)
+                && let Ok(header) = Header::parse(record.payload())
+            {
+                stats.receive(&header, place.ts_ns, Timing::Event);
+            }
+        }
+        let report = stats.report();
+        Packets {
+            received: report.received.saturating_sub(report.duplicate),
+            lost: report.lost,
+            duplicate: report.duplicate,
+            late: report.late,
+        }
     }
 
     fn walk_chain(&mut self, log: &mut Log, flow: &Flow, chain: Chain) -> Result<(), ReadError> {
@@ -76,10 +103,7 @@ impl LogPackets {
         parts: impl Iterator<Item = (&'a FlowRecords, u32, Option<u64>)>,
     ) -> Self {
         let of_part = |(records, ssrc, until_ns): (&'a FlowRecords, u32, Option<u64>)| {
-            let wanted = move |place: &&Place| {
-                place.ssrc == ssrc && until_ns.is_none_or(|until_ns| place.ts_ns < until_ns)
-            };
-            records.places.iter().filter(wanted).copied()
+            records.places.iter().filter(move |place| place.is_of(ssrc, until_ns)).copied()
         };
         let mut places: Vec<Place> = parts.flat_map(of_part).collect();
         places.sort_by_key(|place| place.ts_ns);
