@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Parser;
 use earwitness::cli::{self, Calls, Cli, Command, ConfigCommand, List, Recordings};
 use earwitness::config::{self, Config};
-use earwitness::{check, daemon, doctor, export, setup};
+use earwitness::{check, daemon, doctor, export, replay, setup};
 
 /// Wrong use or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -19,17 +19,36 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("earwitness: {error:#}");
+            eprintln!("earwitness: {}", one_line(&error));
             let usage = error.downcast_ref::<config::ConfigError>().is_some()
                 || error
                     .downcast_ref::<daemon::DaemonError>()
                     .is_some_and(daemon::DaemonError::is_usage)
+                || error
+                    .downcast_ref::<replay::ReplayError>()
+                    .is_some_and(replay::ReplayError::is_usage)
                 || error
                     .downcast_ref::<setup::DataDirError>()
                     .is_some_and(setup::DataDirError::is_usage);
             ExitCode::from(if usage { EXIT_USAGE } else { 1 })
         }
     }
+}
+
+/// The error and its causes; what a message already says of its cause is not said again.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string().replace('\n', " ");
+        if line.contains(&cause) {
+            continue;
+        }
+        if !line.is_empty() {
+            line.push_str(": ");
+        }
+        line.push_str(&cause);
+    }
+    line
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

@@ -42,7 +42,7 @@ pub enum ReplayError {
     DataDir(#[from] DataDirError),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("{source}")]
+    #[error(transparent)]
     Capture { source: PcapError },
     #[error("the line from packets to the log failed")]
     Line { source: LineError },
@@ -52,6 +52,18 @@ pub enum ReplayError {
     Clerk(#[from] ClerkError),
     #[error("call {call} could not be finished")]
     Finish { call: String, source: JobError },
+}
+
+impl ReplayError {
+    /// Whether the command or the configuration was wrong, not the machine.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        match self {
+            Self::Config(_) => true,
+            Self::DataDir(error) => error.is_usage(),
+            _ => false,
+        }
+    }
 }
 
 /// What a replay did.

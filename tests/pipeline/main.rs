@@ -3,6 +3,7 @@
 mod crowd;
 mod denied;
 mod deterministic;
+mod inputs;
 mod matrix;
 mod torture;
 mod tshark;
