@@ -114,6 +114,20 @@ impl Replayed {
         self.data_dir().join(recording["path"].as_str().unwrap_or_default())
     }
 
+    /// The recording `id`, exported.
+    ///
+    /// # Panics
+    /// When the program fails.
+    #[must_use]
+    pub fn export(&self, id: &str, format: &str) -> PathBuf {
+        let path = self.dir.path().join(format!("{id}.{format}"));
+        let (data_dir, output) =
+            (self.data_dir().display().to_string(), path.display().to_string());
+        let options = ["--data-dir", &data_dir, "--format", format, "-o", &output];
+        let _ = succeed(&[&["recordings", "export", id], &options[..]].concat());
+        path
+    }
+
     /// The rows of `calls list` or `recordings list`.
     #[must_use]
     pub fn list(&self, what: &str) -> Vec<Value> {

@@ -294,3 +294,36 @@ fn tshark_says_the_same() {
     let missed: Vec<&Stream> = ours.keys().filter(|stream| !theirs.contains_key(stream)).collect();
     assert!(missed.is_empty(), "we alone find {missed:?}");
 }
+
+/// REC-8: the exported packets of a call hold its whole signalling, whatever carried it: tshark reads as many
+/// messages from them as from the capture, and as many packets of each stream.
+#[test]
+fn tshark_reads_an_export() {
+    let transports =
+        Transport::ALL.into_iter().filter(|transport| *transport != Transport::TcpOddPort);
+    let specs = transports.enumerate().map(|(index, transport)| CallSpec {
+        start_ms: index as u64 * 40,
+        talk_ms: 900,
+        transport,
+        ..CallSpec::new(index as u32)
+    });
+    let scene = Scene::new(specs.collect());
+    let replayed = Replayed::of(scene.frames(), Container::default(), None);
+    let capture = replayed.dir.path().join("capture.pcap");
+    let (all, all_streams) = (messages(&capture), streams(&capture));
+    for recording in &replayed.recordings {
+        let (id, call_id) = (&recording["id"], recording["call_id"].as_str().unwrap_or_default());
+        let export = replayed.export(id.as_str().unwrap_or_default(), "pcapng");
+        let of_call = |(_, message): &&(i64, Value)| field(message, "sip.Call-ID") == Some(call_id);
+        let (exported, exported_streams) = (messages(&export), streams(&export));
+        let expected = all.iter().filter(of_call).count();
+        assert!(expected >= 6, "{call_id}: tshark reads {expected} messages from the capture");
+        assert_eq!(exported.iter().filter(of_call).count(), expected, "{call_id}");
+        assert_eq!(exported.len(), expected, "{call_id}: messages of other calls");
+        assert_eq!(exported_streams.len(), 2, "{call_id}");
+        for (stream, packets) in &exported_streams {
+            assert_eq!(Some(packets), all_streams.get(stream), "{call_id}");
+        }
+    }
+    assert_eq!(replayed.recordings.len(), scene.specs.len());
+}

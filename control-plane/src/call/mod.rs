@@ -158,9 +158,9 @@ impl Call {
         u8::try_from(self.legs.len() - 1).ok().map(LegIndex)
     }
 
-    /// Keeps the place of a message.
+    /// Keeps the place of a message, or of a part of one; once, whatever else is in the same segment.
     pub fn add_message(&mut self, lane: LaneId, pos: RecordPos) {
-        if self.signalling.len() < SIGNALLING_MAX && self.signalling.last() != Some(&(lane, pos)) {
+        if self.signalling.len() < SIGNALLING_MAX && !self.signalling.contains(&(lane, pos)) {
             self.signalling.push((lane, pos));
         }
     }

@@ -89,21 +89,28 @@ impl Intake {
             Transport::Udp => {
                 if !is_keepalive(payload) {
                     self.metrics.sip_messages.with_label_values(&["udp"]).inc();
-                    self.signalling.bytes(seen, payload, place, &mut self.table);
+                    let mut places = std::iter::once(place);
+                    self.signalling.bytes(seen, payload, &mut places, &mut self.table);
                 }
             }
             Transport::Tcp => {
                 let Self { streams, signalling, table, metrics, .. } = self;
-                streams.segment(&parsed, ts_ns, payload, metrics, &mut |message| {
-                    let (transport, bytes) = match message {
-                        Message::OverTcp(bytes) => ("tcp", bytes),
-                        Message::OverWebSocket(bytes) => ("websocket", bytes),
-                    };
-                    if !is_keepalive(bytes) {
-                        metrics.sip_messages.with_label_values(&[transport]).inc();
-                        signalling.bytes(seen, bytes, place, table);
-                    }
-                });
+                streams.segment(
+                    &parsed,
+                    (ts_ns, place),
+                    payload,
+                    metrics,
+                    &mut |message, places| {
+                        let (transport, bytes) = match message {
+                            Message::OverTcp(bytes) => ("tcp", bytes),
+                            Message::OverWebSocket(bytes) => ("websocket", bytes),
+                        };
+                        if !is_keepalive(bytes) {
+                            metrics.sip_messages.with_label_values(&[transport]).inc();
+                            signalling.bytes(seen, bytes, places, table);
+                        }
+                    },
+                );
                 self.commands.extend(self.streams.take_learned());
             }
             Transport::Other(_) => {}

@@ -44,10 +44,16 @@ impl Signalling {
         }
     }
 
-    /// One SIP message as it came; what cannot be read is counted by kind.
-    pub fn bytes(&mut self, seen: Seen, bytes: &[u8], place: Place, table: &mut CallTable) {
+    /// One SIP message as it came, from these records; what cannot be read is counted by kind.
+    pub fn bytes(
+        &mut self,
+        seen: Seen,
+        bytes: &[u8],
+        places: &mut dyn Iterator<Item = Place>,
+        table: &mut CallTable,
+    ) {
         match sip::parse(bytes) {
-            Ok(message) => self.message(seen, &message, place, table),
+            Ok(message) => self.message(seen, &message, places, table),
             Err(error) => self.rejected(error.kind()),
         }
     }
@@ -57,7 +63,13 @@ impl Signalling {
         self.metrics.sip_rejected.with_label_values(&[kind]).inc();
     }
 
-    fn message(&mut self, seen: Seen, message: &Message<'_>, place: Place, table: &mut CallTable) {
+    fn message(
+        &mut self,
+        seen: Seen,
+        message: &Message<'_>,
+        places: &mut dyn Iterator<Item = Place>,
+        table: &mut CallTable,
+    ) {
         for flaw in message.flaws().iter() {
             self.metrics.sip_flaws.with_label_values(&[flaw.kind()]).inc();
         }
@@ -67,7 +79,7 @@ impl Signalling {
             self.apply(&event, Some((seen, message)), table);
         }
         self.events = events;
-        self.keep_place(&observed, seen, place, table);
+        self.keep_places(&observed, seen, places, table);
         if let Some(body) = sip::body::sdp(message)
             && earwitness_voip::sdp::parse(body).is_err()
         {
@@ -75,13 +87,19 @@ impl Signalling {
         }
     }
 
-    fn keep_place(&self, observed: &Observed, seen: Seen, place: Place, table: &mut CallTable) {
+    fn keep_places(
+        &self,
+        observed: &Observed,
+        seen: Seen,
+        places: &mut dyn Iterator<Item = Place>,
+        table: &mut CallTable,
+    ) {
         let Some(slot) = observed.dialog.and_then(|dialog| self.calls.get(&dialog.leg)) else {
             return;
         };
         if let Some(call) = table.get_mut(*slot) {
             call.heard_ns = call.heard_ns.max(seen.ts_ns);
-            call.add_message(place.0, place.1);
+            places.for_each(|(lane, pos)| call.add_message(lane, pos));
         }
     }
 

@@ -8,7 +8,11 @@ use earwitness_voip::tcp::{Chunk, Connections, Direction, Flags, Reassembler, Se
 use earwitness_voip::websocket::{self, Handshake};
 use earwitness_wire::{Endpoint, Parsed};
 
+use super::signalling::Place;
 use crate::metrics::Metrics;
+
+/// Segments of one message whose places are kept; the oldest are given up and counted.
+const SEGMENTS_MAX: usize = 256;
 
 /// How long a hole in a stream is waited for.
 const HOLE_PATIENCE_NS: u64 = 2_000_000_000;
@@ -28,11 +32,54 @@ enum Content {
 struct Stream {
     reassembler: Reassembler,
     content: Content,
+    /// The handshake of a WebSocket: without it nobody can read what follows.
+    opening: Vec<Place>,
+    /// Segments since the last message: SYN, parts of the next message, and keepalives before it.
+    pending: Vec<Place>,
 }
 
 impl Default for Stream {
     fn default() -> Self {
-        Self { reassembler: Reassembler::new(), content: Content::Unknown(Vec::new()) }
+        Self {
+            reassembler: Reassembler::new(),
+            content: Content::Unknown(Vec::new()),
+            opening: Vec::new(),
+            pending: Vec::new(),
+        }
+    }
+}
+
+impl Stream {
+    fn keep(&mut self, place: Place, metrics: &Metrics) {
+        if self.pending.len() >= SEGMENTS_MAX {
+            self.pending.remove(0);
+            if self.content.buffered() > 0 {
+                metrics.tcp_faults.with_label_values(&["segments"]).inc();
+            }
+        }
+        self.pending.push(place);
+    }
+
+    /// After a segment that began a WebSocket, or completed a message: which ones are still needed. `in_order` says
+    /// that no segment waited for it.
+    fn settle(&mut self, learned: bool, emitted: bool, in_order: bool) {
+        if learned {
+            self.opening.clone_from(&self.pending);
+        }
+        let all_read = self.reassembler.pending_bytes() == 0;
+        if matches!(self.content, Content::Foreign)
+            || (emitted && all_read && self.content.buffered() == 0)
+        {
+            self.pending.clear();
+        } else if emitted && all_read && in_order {
+            // What is left over came with the segment that completed the message before.
+            self.pending.drain(..self.pending.len().saturating_sub(1));
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let places = self.opening.len() + self.pending.len();
+        self.reassembler.pending_bytes() + self.content.buffered() + places * size_of::<Place>()
     }
 }
 
@@ -51,25 +98,40 @@ pub enum Message<'a> {
 }
 
 impl Streams {
-    /// Takes one segment and hands every message that it completes to `sink`.
+    /// Takes one segment, which lies at `place`, and hands every message that it completes to `sink`, with the
+    /// places of all segments that are needed to read it.
     pub fn segment(
         &mut self,
         parsed: &Parsed,
-        ts_ns: u64,
+        (ts_ns, place): (u64, Place),
         payload: &[u8],
         metrics: &Metrics,
-        sink: &mut impl FnMut(Message<'_>),
+        sink: &mut impl FnMut(Message<'_>, &mut dyn Iterator<Item = Place>),
     ) {
         let Some(tcp) = parsed.tcp else { return };
         let direction = Direction { src: address(parsed.src), dst: address(parsed.dst) };
         let stream = self.connections.touch(direction, Stream::default);
-        let Stream { reassembler, content } = stream;
-        let mut learn = false;
-        let mut take = |chunk: Chunk<'_>| learn |= chunk_arrived(chunk, content, metrics, sink);
-        reassembler.tick(ts_ns, HOLE_PATIENCE_NS, &mut take);
         let flags = Flags(tcp.flags);
+        if flags.has(Flags::SYN) {
+            stream.opening.clear();
+            stream.pending.clear();
+        }
+        if !payload.is_empty() || flags.has(Flags::SYN) {
+            stream.keep(place, metrics);
+        }
+        let in_order = stream.reassembler.pending_bytes() == 0;
+        let Stream { reassembler, content, opening, pending } = stream;
+        let (mut learn, mut emitted) = (false, false);
+        let mut emit = |message: Message<'_>| {
+            emitted = true;
+            sink(message, &mut opening.iter().chain(pending.iter()).copied());
+        };
+        let mut take =
+            |chunk: Chunk<'_>| learn |= chunk_arrived(chunk, content, metrics, &mut emit);
+        reassembler.tick(ts_ns, HOLE_PATIENCE_NS, &mut take);
         reassembler.push(Segment { ts_ns, seq: tcp.seq, flags, payload }, &mut take);
-        let bytes = reassembler.pending_bytes() + content.buffered();
+        stream.settle(learn, emitted, in_order);
+        let bytes = stream.bytes();
         self.connections.account(direction, bytes);
         if learn {
             self.learned.push((parsed.src, parsed.dst));
