@@ -46,7 +46,6 @@ pub mod ring;
 mod sample;
 mod sync;
 pub mod tables;
-mod upgrade;
 pub mod verdicts;
 mod waiting;
 

@@ -4,7 +4,7 @@
 //! published in batches. Everything else ends here, and is counted by cause (CAP-8).
 
 use earwitness_ipc::{CaptureStats, Command};
-use earwitness_wire::{Kind, Parsed, Reject, Steer, decide, parse_bytes};
+use earwitness_wire::{Parsed, Reject, Steer, decide, parse_bytes};
 
 use crate::{
     frame::Frame,
@@ -14,7 +14,6 @@ use crate::{
     reassembly::{Datagram, Reassembly, ReassemblyStats},
     ring::{Meta, PushError, Sender},
     tables::SteeringTables,
-    upgrade::may_offer_sip,
 };
 
 /// Steers frames into two rings. One receiving thread owns it (S8).
@@ -106,9 +105,7 @@ impl Producer {
         let start = usize::from(parsed.payload);
         let payload = frame.bytes.get(start..start + usize::from(parsed.payload_len));
         let decision = decide(parsed, payload.unwrap_or_default(), &self.tables);
-        let is_handshake =
-            || decision.kind == Kind::Http && may_offer_sip(payload.unwrap_or_default());
-        if decision.learn || is_handshake() {
+        if decision.learn {
             self.tables.learn(parsed.src, parsed.dst);
         }
         match decision.steer {

@@ -1,7 +1,7 @@
 //! The program in the kernel, given one frame at a time by `BPF_PROG_TEST_RUN`; and what user space says of it.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::os::fd::AsFd;
 
 use aya::maps::{Map, MapData, RingBuf};
@@ -37,7 +37,7 @@ pub(crate) struct Kernel {
 #[derive(Default)]
 pub(crate) struct UserTables {
     verdicts: HashMap<FlowKey, Verdict>,
-    connections: RefCell<HashSet<Connection>>,
+    connections: RefCell<HashMap<Connection, (Endpoint, Endpoint)>>,
 }
 
 impl Tables for UserTables {
@@ -50,7 +50,7 @@ impl Tables for UserTables {
     }
 
     fn tcp_signalling(&self, src: &Endpoint, dst: &Endpoint) -> bool {
-        self.connections.borrow().contains(&Connection::new(src, dst))
+        self.connections.borrow().contains_key(&Connection::new(src, dst))
     }
 }
 
@@ -162,7 +162,7 @@ impl Kernel {
         let decision = decide(&parsed, payload, &self.tables);
         if decision.learn {
             let connection = Connection::new(&parsed.src, &parsed.dst);
-            self.tables.connections.borrow_mut().insert(connection);
+            self.tables.connections.borrow_mut().insert(connection, (parsed.src, parsed.dst));
         }
         let (exit, class, verdict) = match decision.steer {
             Steer::Signalling => (Counter::Signalling, Class::Signalling, Verdict::Undecided),
@@ -199,6 +199,13 @@ impl Kernel {
         let expected = self.expected(frame);
         let answer = self.answer(frame);
         assert_eq!(answer, expected, "{name}: {frame:02x?}");
+    }
+
+    /// Both forget what they have learned.
+    pub(crate) fn forget_connections(&mut self) {
+        for (one, other) in std::mem::take(self.tables.connections.get_mut()).values() {
+            assert!(self.program.forget_tcp(one, other).unwrap(), "the kernel learned it, too");
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use earwitness_abi::Counter;
 use earwitness_wire::{Endpoint, Verdict};
 use proptest::prelude::*;
 
-use crate::frames::{DST, DST6, encapsulations, oddities, payloads, plain, rtp};
+use crate::frames::{
+    DST, DST6, IPV4, TCP, encapsulations, ethernet, ipv4, oddities, payloads, plain, rtp, tcp,
+};
 use crate::kernel::{Kernel, RINGS, options};
 
 /// Every frame there is, around payloads of media and of signalling.
@@ -119,6 +121,35 @@ fn apply(frame: &mut Vec<u8>, changes: &[Change]) {
     }
 }
 
+/// Requests of every sort: fields that count, fields that nearly do, and cut anywhere.
+fn request() -> impl Strategy<Value = Vec<u8>> {
+    let field = prop_oneof![
+        3 => prop::sample::select(vec![
+            "Sec-WebSocket-Protocol:", "sec-websocket-protocol: ", "SEC-WEBSOCKET-PROTOCOL:\t",
+            "Sec-WebSocket-Protocols: ", "Sec-WebSocket-Version: ", "\rec-WebSocket-Protocol: ",
+        ]).prop_flat_map(|name| {
+            let member = prop::sample::select(vec!["sip", "SiP", "xmpp", "sips", "si", "", "sip;q=1", " "]);
+            prop::collection::vec(member, 0..4).prop_map(move |list| format!("{name}{}", list.join(",")))
+        }),
+        1 => Just("Upgrade: websocket".to_owned()),
+        1 => Just("Connection: upgrade".to_owned()),
+        2 => "[ -~]{0,40}",
+        1 => (0..1500_usize).prop_map(|length| format!("Cookie: {}", "x".repeat(length))),
+    ];
+    let end = prop::sample::select(vec!["\r\n", "\r\n", "\r\n", "\n", "\r", "\r\n\r\n"]);
+    (prop::collection::vec((field, end), 0..8), any::<bool>(), 4..=2600_usize).prop_map(
+        |(fields, whole, cut)| {
+            let mut text = "GET /ws HTTP/1.1\r\n".to_owned();
+            fields.iter().for_each(|(field, end)| text.extend([field.as_str(), end]));
+            if whole {
+                text.push_str("\r\n");
+            }
+            text.truncate(cut);
+            text.into_bytes()
+        },
+    )
+}
+
 thread_local! {
     static KERNEL: RefCell<Kernel> = RefCell::new({
         let mut kernel = Kernel::load(&options(RINGS));
@@ -148,7 +179,27 @@ proptest! {
         ether_type in prop::sample::select(vec![0x0800_u16, 0x86dd, 0x8100, 0x8847, 0x8864, 0x1234]),
         bytes in prop::collection::vec(any::<u8>(), 0..300),
     ) {
-        let frame = crate::frames::ethernet(ether_type, &bytes);
+        let frame = ethernet(ether_type, &bytes);
         KERNEL.with_borrow_mut(|kernel| kernel.check("arbitrary", &frame));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(5_000) })]
+
+    /// CAP-7: a connection is learned by the same requests, in one buffer or in several.
+    #[test]
+    fn requests_have_the_same_answer(request in request(), linear in 54..2600_u32) {
+        let frame = ethernet(IPV4, &ipv4(TCP, &tcp(40_000, 8080, &request)));
+        KERNEL.with_borrow_mut(|kernel| {
+            kernel.check("request", &frame);
+            kernel.forget_connections();
+            if (linear as usize) < frame.len() {
+                let expected = kernel.expected(&frame);
+                let ctx = [0, linear, 0, 1, 0, 0].map(u32::to_ne_bytes).concat();
+                assert_eq!(kernel.answer_with(&frame, Some(&ctx)), expected, "{frame:02x?}");
+                kernel.forget_connections();
+            }
+        });
     }
 }

@@ -8,7 +8,9 @@ use earwitness_capture::program::{
 };
 use earwitness_wire::{Endpoint, Kind, Verdict};
 
-use crate::frames::{self, DST, INVITE, IPV4, TCP, ethernet, ipv4, plain, rtp, tcp};
+use crate::frames::{
+    self, DST, GET, HANDSHAKE, INVITE, IPV4, TCP, ethernet, ipv4, plain, rtp, tcp,
+};
 use crate::kernel::{Kernel, RINGS, options};
 
 const XDP_DROP: u32 = 1;
@@ -89,6 +91,24 @@ fn tcp_connections_are_learned_and_forgotten() {
     kernel.program.learn_tcp(&server, &client).unwrap();
     kernel.run(&rest);
     assert_eq!(kernel.records().len(), 1);
+}
+
+/// CAP-7: a WebSocket that was asked for SIP is known with the request, so that not even the next frame is missed; a
+/// connection of other HTTP is not followed.
+#[test]
+fn websockets_are_learned_with_their_request() {
+    let mut kernel = Kernel::load(&options(RINGS));
+    let segment = |src, dst, data: &[u8]| ethernet(IPV4, &ipv4(TCP, &tcp(src, dst, data)));
+    let message = [0x82, 4, 1, 2, 3, 4];
+    for (server, request, followed) in [(443, HANDSHAKE, true), (80, GET, false)] {
+        kernel.run(&segment(40_000, server, request));
+        assert_eq!(kernel.records().len(), 1, "the request is signalling either way");
+        for (client, wanted) in [(40_000, followed), (40_001, false)] {
+            kernel.run(&segment(client, server, &message));
+            assert_eq!(kernel.records().len(), usize::from(wanted), "{client} to {server}");
+        }
+    }
+    assert_eq!(kernel.counters().get(Counter::Learned), 1);
 }
 
 /// CAP-8: a full ring loses what finds no room, each ring its own, and the sum closes.

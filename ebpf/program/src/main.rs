@@ -6,6 +6,7 @@
 //! - [`packet`]: bytes of a frame, with the checks that the verifier wants.
 //! - [`maps`]: the maps and settings.
 //! - [`tables`]: what steering asks of the maps.
+//! - [`request`]: an HTTP request, which may ask for SIP over WebSocket.
 //! - [`output`]: into a ring or to a socket.
 
 #![no_std]
@@ -15,6 +16,7 @@
 mod maps;
 mod output;
 mod packet;
+mod request;
 mod tables;
 
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS};

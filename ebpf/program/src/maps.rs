@@ -1,5 +1,7 @@
 //! The maps and settings. Names are those of `earwitness_abi::names`; sizes are defaults that the loader overrides.
 
+use core::arch::asm;
+
 use aya_ebpf::Global;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf, XskMap};
 use aya_ebpf::macros::btf_map;
@@ -58,6 +60,18 @@ static mut ZERO: u64 = 0;
 pub(crate) fn zero() -> u64 {
     // SAFETY: nobody writes it.
     unsafe { (&raw const ZERO).read_volatile() }
+}
+
+/// The same value, combined with a zero of which only we know that it is one, in an instruction that the compiler does
+/// not see through.
+#[inline(always)]
+pub(crate) fn forget(value: u32, zero: u64) -> u32 {
+    let mut value = u64::from(value);
+    // SAFETY: changes a register.
+    unsafe {
+        asm!("{0} ^= {1}", inout(reg) value, in(reg) zero, options(nostack, pure, nomem));
+    }
+    value as u32
 }
 
 /// The counters of this CPU.

@@ -8,7 +8,8 @@ use aya_ebpf::programs::XdpContext;
 use earwitness_wire::Bytes;
 use earwitness_wire::limits::HEADER_BYTES_MAX;
 
-use crate::maps::zero;
+use crate::maps::{forget, zero};
+use crate::request;
 
 /// No header begins beyond `HEADER_BYTES_MAX`, and no look at a payload reaches further than this behind it.
 const REACH_BYTES: u32 = 512;
@@ -90,11 +91,12 @@ impl Packet {
 }
 
 /// Loads a number of any alignment in one instruction. The target's own feature for that would misalign the stack as
-/// well, which the verifier refuses.
+/// well, which the verifier refuses. The address was checked by whoever made it.
 macro_rules! load {
     ($start:expr, $width:literal) => {{
         let value: u64;
-        // SAFETY: `Packet::direct` has compared the address with the end of the packet.
+        // SAFETY: `Packet::direct` has compared the address with the end of the packet, `Request::place` with that
+        // of its buffer.
         unsafe {
             asm!(
                 concat!("{value} = *(", $width, " *)({start} + 0)"),
@@ -106,6 +108,7 @@ macro_rules! load {
         value
     }};
 }
+pub(crate) use load;
 
 impl Bytes for Packet {
     #[inline(always)]
@@ -145,14 +148,13 @@ impl Bytes for Packet {
         }
     }
 
-    /// Combined with a zero of which only we know that it is one.
     #[inline(always)]
     fn forget(&self, value: u32) -> u32 {
-        let mut value = u64::from(value);
-        // SAFETY: changes a register.
-        unsafe {
-            asm!("{0} ^= {1}", inout(reg) value, in(reg) self.zero, options(nostack, pure, nomem));
-        }
-        value as u32
+        forget(value, self.zero)
+    }
+
+    #[inline(always)]
+    fn may_offer_sip(&self, at: u32, length: u32) -> bool {
+        request::may_offer_sip(self.ctx, at, length)
     }
 }

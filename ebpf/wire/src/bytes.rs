@@ -1,5 +1,15 @@
 //! Where bytes come from. The parser asks for one, two, four or eight at an offset and gets nothing beyond the end.
 
+use core::ops::ControlFlow;
+
+use crate::upgrade;
+
+/// A walk over bytes, one step at a time.
+pub trait Walk: Copy {
+    /// Goes one step; breaks if it was the last.
+    fn step<B: Bytes + ?Sized>(&mut self, bytes: &B) -> ControlFlow<()>;
+}
+
 /// A frame, read at offsets from its start. Numbers are in network order on the wire, in host order here.
 pub trait Bytes {
     /// Bytes that can be read.
@@ -14,6 +24,25 @@ pub trait Bytes {
     #[inline(always)]
     fn forget(&self, value: u32) -> u32 {
         value
+    }
+
+    /// Walks at most so many steps. The XDP program overrides this: the kernel's own loop is verified once, not for
+    /// each time round.
+    #[inline(always)]
+    fn walk<W: Walk>(&self, mut walk: W, steps_max: u32) -> W {
+        for _ in 0..steps_max {
+            if walk.step(self).is_break() {
+                break;
+            }
+        }
+        walk
+    }
+
+    /// Whether an HTTP request may ask for SIP over WebSocket. The XDP program overrides this to have it apart, so
+    /// that no other frame pays for it.
+    #[inline(always)]
+    fn may_offer_sip(&self, at: u32, length: u32) -> bool {
+        upgrade::may_offer_sip(self, at, length)
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`kind`]: what a payload is, by its first bytes.
 //! - [`steer`]: where a parsed frame goes.
 //! - [`endpoint`]: address and port, the key of the flow map.
+//! - [`upgrade`]: whether an HTTP request may ask for SIP over WebSocket.
 //! - [`limits`]: every bound.
 
 #![no_std]
@@ -20,8 +21,9 @@ pub mod limits;
 pub mod parse;
 pub mod reject;
 pub mod steer;
+pub mod upgrade;
 
-pub use bytes::Bytes;
+pub use bytes::{Bytes, Walk};
 pub use endpoint::Endpoint;
 pub use kind::{Kind, kind};
 pub use parse::{

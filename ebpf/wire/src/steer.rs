@@ -62,7 +62,8 @@ pub struct Decision {
     pub steer: Steer,
     /// Of the payload; `Other` where the decision did not need it.
     pub kind: Kind,
-    /// The TCP connection begins to carry SIP on a port nobody configured: whoever owns the table puts it there.
+    /// The TCP connection begins to carry SIP on a port nobody configured, or asks for a WebSocket that will: whoever
+    /// owns the table puts it there.
     pub learn: bool,
 }
 
@@ -151,10 +152,14 @@ fn tcp<B: Bytes + ?Sized, T: Tables>(parsed: &Parsed, bytes: &B, at: u32, tables
     if tables.tcp_signalling(&parsed.src, &parsed.dst) {
         return Decision::of(Steer::Signalling, Kind::Other);
     }
-    match kind_bytes(bytes, at, u32::from(parsed.payload_len)) {
+    let length = u32::from(parsed.payload_len);
+    match kind_bytes(bytes, at, length) {
         Kind::Sip => Decision { steer: Steer::Signalling, kind: Kind::Sip, learn: true },
-        // RFC 7118: may become a WebSocket that carries SIP. The control plane says so.
-        Kind::Http => Decision::of(Steer::Signalling, Kind::Http),
+        // RFC 7118: may become a WebSocket that carries SIP.
+        Kind::Http => {
+            let learn = bytes.may_offer_sip(at, length);
+            Decision { steer: Steer::Signalling, kind: Kind::Http, learn }
+        }
         kind => Decision::of(Steer::Unmatched, kind),
     }
 }

@@ -72,6 +72,7 @@ fn payloads_are_steered_by_their_first_bytes() {
         ("tcp before it is known", Steer::Unmatched),
         ("sip over tcp elsewhere", Steer::Signalling),
         ("http", Steer::Signalling),
+        ("websocket for sip", Steer::Signalling),
         ("https", Steer::Unmatched),
         ("tcp without data", Steer::Signalling),
     ] {
@@ -116,9 +117,11 @@ fn connections_are_learned() {
     assert_eq!((again.steer, again.learn), (Steer::Signalling, false));
     let rest = payload_frame("tcp before it is known");
     assert_eq!(steer_frame(&rest, &known), Steer::Signalling);
-    // An HTTP request is handed up, and only the control plane knows what becomes of it.
-    let http = decide_frame(&payload_frame("http"), &known).unwrap();
-    assert_eq!((http.learn, http.kind), (false, Kind::Http));
+    // An HTTP request is handed up, and its connection learned if it may become a WebSocket for SIP.
+    for (name, learn) in [("http", false), ("http, cut", true), ("websocket for sip", true)] {
+        let http = decide_frame(&payload_frame(name), &known).unwrap();
+        assert_eq!((http.steer, http.learn, http.kind), (Steer::Signalling, learn, Kind::Http));
+    }
 }
 
 /// CAP-1: fragments go to reassembly if they could carry a flow.

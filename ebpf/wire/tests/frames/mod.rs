@@ -188,6 +188,12 @@ pub(crate) const INVITE: &[u8] =
     b"INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1\r\n\r\n";
 pub(crate) const OK: &[u8] = b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1\r\n\r\n";
 pub(crate) const GET: &[u8] = b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+/// RFC 7118 section 4.1.
+pub(crate) const HANDSHAKE: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: sip-ws.example.com\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Origin: http://www.example.com\r\nSec-WebSocket-Protocol: sip\r\n\
+    Sec-WebSocket-Version: 13\r\n\r\n";
 
 /// Every encapsulation, around the same flow from port 40000 to port 30000.
 pub(crate) fn encapsulations(payload: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
@@ -332,6 +338,8 @@ pub(crate) fn payloads() -> Vec<(&'static str, Vec<u8>)> {
         ("sip over tcp elsewhere", tcp_frame(40_000, 15_061, INVITE)),
         ("tcp once it is known", tcp_frame(15_061, 40_000, b"\r\nBody of something")),
         ("http", tcp_frame(40_000, 8080, GET)),
+        ("http, cut", tcp_frame(40_000, 8081, &GET[..30])),
+        ("websocket for sip", tcp_frame(40_000, 8082, HANDSHAKE)),
         ("https", tcp_frame(40_000, 443, &[22, 3, 1, 2, 0, 1, 0, 1, 0xfc])),
         ("tcp without data", tcp_frame(40_000, 5060, b"")),
     ]
