@@ -4,6 +4,8 @@ use earwitness_wire::Endpoint;
 
 pub const PHONE: [u8; 4] = [192, 0, 2, 1];
 
+const SERVER: [u8; 4] = [198, 51, 100, 202];
+
 /// Where the media of call `number` goes.
 pub fn media_of(number: u8) -> Endpoint {
     Endpoint::v4([198, 51, 100, number], 30_000)
@@ -53,21 +55,40 @@ pub fn fragments(frame: &[u8], id: u16) -> [Vec<u8>; 2] {
     [part(first, 0x2000), part(second, 96 / 8)]
 }
 
+/// A segment to port 443 of a server.
+pub fn to_server(client_port: u16, payload: &[u8]) -> Vec<u8> {
+    tcp(PHONE, SERVER, client_port, 443, payload)
+}
+
+/// A segment from there.
+pub fn from_server(client_port: u16, payload: &[u8]) -> Vec<u8> {
+    tcp(SERVER, PHONE, 443, client_port, payload)
+}
+
+fn tcp(src: [u8; 4], dst: [u8; 4], src_port: u16, dst_port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut segment = [src_port.to_be_bytes(), dst_port.to_be_bytes()].concat();
+    // Sequence numbers, 20 bytes of header, PSH and ACK, window.
+    segment.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0]);
+    segment.extend(payload);
+    ip(src, dst, 6, &segment)
+}
+
 fn udp(dst: [u8; 4], src_port: u16, dst_port: u16, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
+    let mut datagram = [src_port.to_be_bytes(), dst_port.to_be_bytes()].concat();
+    datagram.extend((8 + payload.len() as u16).to_be_bytes());
+    datagram.extend([0, 0]);
+    datagram.extend(payload);
+    ip(PHONE, dst, 17, &datagram)
+}
+
+fn ip(src: [u8; 4], dst: [u8; 4], protocol: u8, payload: &[u8]) -> Vec<u8> {
     let mut header = vec![0x45, 0];
-    header.extend((28 + payload.len() as u16).to_be_bytes());
-    header.extend([0, 0, 0, 0, 64, 17, 0, 0]);
-    header.extend(PHONE);
+    header.extend((20 + payload.len() as u16).to_be_bytes());
+    header.extend([0, 0, 0, 0, 64, protocol, 0, 0]);
+    header.extend(src);
     header.extend(dst);
     seal(&mut header);
-    frame.extend(header);
-    frame.extend(src_port.to_be_bytes());
-    frame.extend(dst_port.to_be_bytes());
-    frame.extend((8 + payload.len() as u16).to_be_bytes());
-    frame.extend([0, 0]);
-    frame.extend(payload);
-    frame
+    [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0], header.as_slice(), payload].concat()
 }
 
 /// RFC 791 section 3.1: the header's checksum.

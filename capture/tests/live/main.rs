@@ -10,4 +10,5 @@ mod privileges;
 mod receive;
 mod restart;
 mod verdicts;
+mod websocket;
 mod wire;
