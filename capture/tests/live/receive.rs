@@ -5,7 +5,7 @@ use earwitness_wire::Verdict;
 
 use crate::capture::{Capture, read};
 use crate::frames::{fragments, media_of, other, rtp, sip, tagged};
-use crate::wire::Wire;
+use crate::wire::{Driver, Wire};
 
 const SIP: u16 = 40;
 const RTP: u16 = 300;
@@ -17,9 +17,13 @@ const IN_FRAGMENTS: u16 = 10;
 
 /// Everything of one source, from frames on the wire to records in the log.
 fn receives(flags: &[&str], mode: SourceMode) {
-    let (wire, folder) = (Wire::new(), tempfile::tempdir().unwrap());
+    receives_from(&Wire::new(), flags, mode);
+}
+
+fn receives_from(wire: &Wire, flags: &[&str], mode: SourceMode) {
+    let folder = tempfile::tempdir().unwrap();
     let flags = [&["--hold-ms", "400"], flags].concat();
-    let capture = Capture::start(&wire, folder.path(), &flags);
+    let capture = Capture::start(wire, folder.path(), &flags);
     let mut control = capture.connect();
     let sources = control.hello();
     assert_eq!(sources.len(), 1);
@@ -115,4 +119,25 @@ fn af_packet_receives_with_fanout() {
 #[test]
 fn passing_still_receives() {
     receives(&["--source", "bpf_ring", "--unmatched", "pass"], SourceMode::BpfRing);
+}
+
+/// CAP-4: where the driver runs no XDP program, the network stack does.
+#[test]
+fn bpf_ring_receives_in_generic_mode() {
+    let wire = Wire::with(Driver::Generic);
+    receives_from(&wire, &["--source", "bpf_ring"], SourceMode::BpfRingGeneric);
+}
+
+/// CAP-4: the same for AF_XDP sockets.
+#[test]
+fn af_xdp_receives_in_generic_mode() {
+    let wire = Wire::with(Driver::Generic);
+    receives_from(&wire, &["--source", "af_xdp"], SourceMode::AfXdpGeneric);
+}
+
+/// CAP-4: and `auto` comes to it by itself.
+#[test]
+fn auto_takes_the_generic_ring_where_the_driver_cannot() {
+    let wire = Wire::with(Driver::Generic);
+    receives_from(&wire, &["--source", "auto"], SourceMode::BpfRingGeneric);
 }

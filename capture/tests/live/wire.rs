@@ -15,13 +15,26 @@ pub const FAR: &str = "far0";
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
+/// Whether the tap's driver runs XDP programs itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    Native,
+    /// Only the network stack does: veth refuses where the far end sends by more queues than the tap receives by.
+    Generic,
+}
+
 pub struct Wire {
     pub namespace: String,
+    driver: Driver,
     sender: OwnedFd,
 }
 
 impl Wire {
     pub fn new() -> Self {
+        Self::with(Driver::Native)
+    }
+
+    pub fn with(driver: Driver) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("ewcap-{}-{number}", std::process::id());
         run(&["ip", "netns", "add", &namespace]);
@@ -29,9 +42,9 @@ impl Wire {
         let quiet =
             "for i in all default; do echo 1 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done";
         run(&["ip", "netns", "exec", &namespace, "sh", "-c", quiet]);
-        make_links(&namespace);
+        make_links(&namespace, driver);
         let sender = sender(&namespace);
-        Self { namespace, sender }
+        Self { namespace, driver, sender }
     }
 
     pub fn send(&self, frame: &[u8]) {
@@ -48,7 +61,7 @@ impl Wire {
     /// Takes the pair away, and makes it anew.
     pub fn replace(&mut self) {
         ip(&self.namespace, &["link", "del", TAP]);
-        make_links(&self.namespace);
+        make_links(&self.namespace, self.driver);
         self.sender = sender(&self.namespace);
     }
 
@@ -68,8 +81,15 @@ impl Drop for Wire {
     }
 }
 
-fn make_links(namespace: &str) {
-    ip(namespace, &["link", "add", TAP, "type", "veth", "peer", "name", FAR]);
+fn make_links(namespace: &str, driver: Driver) {
+    let queues = match driver {
+        Driver::Native => "1",
+        Driver::Generic => "2",
+    };
+    // Without a number of its own for the tap, the kernel uses one queue of either end.
+    let tap = ["link", "add", TAP, "numrxqueues", "1", "numtxqueues", "1", "type", "veth"];
+    let far = ["peer", "name", FAR, "numtxqueues", queues];
+    ip(namespace, &[&tap[..], &far].concat());
     for end in [TAP, FAR] {
         ip(namespace, &["link", "set", end, "up"]);
     }
