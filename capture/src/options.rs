@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use earwitness_wire::limits::{VXLAN_PORT, VXLAN_PORTS_MAX};
 use thiserror::Error;
 
 use crate::limits::{
@@ -79,6 +80,9 @@ pub struct RunOptions {
     /// A port at which everything is signalling; may be repeated
     #[arg(long = "sip-port", value_name = "PORT", default_values_t = [5060])]
     pub sip_ports: Vec<u16>,
+    /// A UDP port at which VXLAN is looked for; may be repeated, 0 is none
+    #[arg(long = "vxlan-port", value_name = "PORT", default_values_t = [VXLAN_PORT])]
+    pub vxlan_ports: Vec<u16>,
     /// How long undecided media waits, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 2000,
           value_parser = clap::value_parser!(u64).range(0..=HOLD_MS_MAX))]
@@ -122,6 +126,8 @@ pub enum OptionsError {
     TooManyInterfaces { count: usize },
     #[error("--interface {name} is named twice: name it once")]
     InterfaceTwice { name: String },
+    #[error("{count} --vxlan-port are more than {VXLAN_PORTS_MAX}: name the ports in use")]
+    TooManyVxlanPorts { count: usize },
     #[error("--source af_xdp takes frames away from the host: use --unmatched drop, or bpf_ring")]
     SocketsCannotPass,
 }
@@ -148,10 +154,21 @@ impl RunOptions {
                 return Err(OptionsError::InterfaceTwice { name: name.clone() });
             }
         }
+        self.wire()?;
         if self.source == SourceChoice::AfXdp && self.unmatched == UnmatchedFrames::Pass {
             return Err(OptionsError::SocketsCannotPass);
         }
         Ok(())
+    }
+
+    /// How frames are parsed.
+    ///
+    /// # Errors
+    /// There are more ports than it has room for.
+    pub fn wire(&self) -> Result<earwitness_wire::Options, OptionsError> {
+        let count = self.vxlan_ports.len();
+        earwitness_wire::Options::with_vxlan_ports(&self.vxlan_ports)
+            .ok_or(OptionsError::TooManyVxlanPorts { count })
     }
 
     /// The delay line of each core.
@@ -203,10 +220,20 @@ mod tests {
         Cli::command().debug_assert();
         let options = parse(&[]).unwrap();
         assert_eq!((options.hold_ms, options.sip_ports.as_slice()), (2000, &[5060][..]));
+        assert_eq!(options.wire(), Ok(earwitness_wire::Options::DEFAULT));
         assert_eq!(options.source, SourceChoice::Auto);
         assert_eq!(options.unmatched_media, UnmatchedMedia::Drop);
         assert_eq!(options.socket_path(), PathBuf::from("/d/run/capture.sock"));
         assert_eq!(options.check(), Ok(()));
+    }
+
+    /// CAP-5: the ports that are named take the place of the default one; 0 is none.
+    #[test]
+    fn vxlan_ports_are_those_named() {
+        let ports = |flags: &[&str]| parse(flags).unwrap().wire().unwrap().vxlan_ports;
+        let two = ["--vxlan-port", "8472", "--vxlan-port", "4789"];
+        assert_eq!(ports(&two), [8472, 4789, 0, 0]);
+        assert_eq!(ports(&["--vxlan-port", "0"]), [0; 4]);
     }
 
     /// OPS-2: wrong use is refused, and the message says what to do.
@@ -219,6 +246,7 @@ mod tests {
             &["--config-digest", "00ff"],
             &["--config-digest", &"zz".repeat(32)],
             &["--sip-port", "65536"],
+            &["--vxlan-port", "65536"],
         ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
@@ -228,6 +256,9 @@ mod tests {
         assert_eq!(twice, Err(OptionsError::InterfaceTwice { name: "eth1".into() }));
         let pass = parse(&["--source", "af_xdp", "--unmatched", "pass"]).unwrap().check();
         assert_eq!(pass, Err(OptionsError::SocketsCannotPass));
+        let five = ["--vxlan-port", "1"].repeat(5);
+        let many = parse(&five).unwrap().check();
+        assert_eq!(many, Err(OptionsError::TooManyVxlanPorts { count: 5 }));
         let digest = parse(&["--config-digest", &"0f".repeat(32)]).unwrap();
         assert_eq!(digest.config_digest, Some([0x0f; 32]));
     }

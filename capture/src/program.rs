@@ -19,7 +19,7 @@ use earwitness_abi::limits::{FLOWS_DEFAULT, TCP_CONNECTIONS_DEFAULT};
 use earwitness_abi::record::{Class, RINGS_PER_CPU, ring_index};
 use earwitness_abi::{COUNTERS, Connection, Flow, FlowKey, SipPorts, names, settings};
 use earwitness_wire::limits::{VXLAN_PORT, VXLAN_PORTS_MAX};
-use earwitness_wire::{Endpoint, Verdict};
+use earwitness_wire::{Endpoint, Options, Verdict};
 
 pub use counters::ProgramCounters;
 pub use error::ProgramError;
@@ -57,7 +57,7 @@ pub struct ProgramOptions {
     /// TCP connections known to carry signalling; the least recently used gives way.
     pub tcp_connections_max: u32,
     pub sip_ports: Vec<u16>,
-    /// UDP ports at which VXLAN is looked for, at most four.
+    /// UDP ports at which VXLAN is looked for, at most four; 0 is none.
     pub vxlan_ports: Vec<u16>,
 }
 
@@ -76,13 +76,10 @@ impl ProgramOptions {
     }
 
     fn vxlan_ports(&self) -> Result<[u16; VXLAN_PORTS_MAX], ProgramError> {
-        let mut ports = [0; VXLAN_PORTS_MAX];
         let count = self.vxlan_ports.len();
-        let Some(places) = ports.get_mut(..count) else {
-            return Err(ProgramError::TooManyVxlanPorts { count });
-        };
-        places.copy_from_slice(&self.vxlan_ports);
-        Ok(ports)
+        Options::with_vxlan_ports(&self.vxlan_ports)
+            .map(|options| options.vxlan_ports)
+            .ok_or(ProgramError::TooManyVxlanPorts { count })
     }
 
     fn check(&self) -> Result<(), ProgramError> {

@@ -24,7 +24,7 @@ use crate::clock::now_ns;
 use crate::interface::{Interface, InterfaceError};
 use crate::limits::{FRAGMENT_RING_BYTES, SIGNALLING_SEGMENT_BYTES};
 use crate::link::LinkWatch;
-use crate::options::{RunOptions, UnmatchedMedia};
+use crate::options::{OptionsError, RunOptions, UnmatchedMedia};
 use crate::privilege::{self, NEEDED_ALWAYS, PrivilegeError};
 use crate::receiver::{Intake, Receiving, Tap};
 use crate::source::{self, SourceError, Tapped};
@@ -34,6 +34,8 @@ use crate::writer::Writer;
 
 #[derive(Debug, Error)]
 pub enum SetupError {
+    #[error(transparent)]
+    Options(#[from] OptionsError),
     #[error(transparent)]
     Privilege(#[from] PrivilegeError),
     #[error(transparent)]
@@ -134,10 +136,7 @@ pub(crate) fn open(options: &RunOptions, waker: Arc<Waker>) -> Result<Opened, Se
         epoch: now_ns(),
         cores: affinity::cores(),
         sources: taps.iter().map(|tap| tap.info.clone()).collect(),
-        steering: SteeringOptions {
-            sip_ports: options.sip_ports.clone(),
-            ..SteeringOptions::default()
-        },
+        steering: SteeringOptions { sip_ports: options.sip_ports.clone(), wire: options.wire()? },
         crew: Crew::new(waker),
         receivers: Vec::new(),
         writers: Vec::new(),

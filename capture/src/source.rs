@@ -166,6 +166,7 @@ fn program_options(options: &RunOptions, output: Output) -> ProgramOptions {
             UnmatchedFrames::Pass => Unmatched::Pass,
         },
         sip_ports: options.sip_ports.clone(),
+        vxlan_ports: options.vxlan_ports.clone(),
         ..ProgramOptions::new(output)
     }
 }

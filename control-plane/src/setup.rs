@@ -81,11 +81,8 @@ pub fn segments_dir(data_dir: &Path) -> PathBuf {
 /// What the parser is told.
 #[must_use]
 pub fn wire_options(config: &Config) -> Options {
-    let mut options = Options { vxlan_ports: [0; 4] };
-    for (slot, port) in options.vxlan_ports.iter_mut().zip(&config.capture.vxlan_ports) {
-        *slot = *port;
-    }
-    options
+    Options::with_vxlan_ports(&config.capture.vxlan_ports)
+        .expect("a configuration with more ports is refused")
 }
 
 /// The part that follows the log.

@@ -5,6 +5,7 @@ use earwitness_wire::Endpoint;
 pub const PHONE: [u8; 4] = [192, 0, 2, 1];
 
 const SERVER: [u8; 4] = [198, 51, 100, 202];
+const TUNNEL_END: [u8; 4] = [198, 51, 100, 203];
 
 /// Where the media of call `number` goes.
 pub fn media_of(number: u8) -> Endpoint {
@@ -37,6 +38,11 @@ pub fn other(number: u16) -> Vec<u8> {
 /// With an 802.1Q tag.
 pub fn tagged(frame: &[u8], vlan: u16) -> Vec<u8> {
     [&frame[..12], &[0x81, 0], &vlan.to_be_bytes(), &frame[12..]].concat()
+}
+
+/// In a VXLAN tunnel to a port.
+pub fn vxlan(port: u16, frame: &[u8]) -> Vec<u8> {
+    udp(TUNNEL_END, 50_000, port, &[&[8, 0, 0, 0, 0, 0, 1, 0], frame].concat())
 }
 
 /// The IP packet of an untagged frame in two fragments, each a frame.

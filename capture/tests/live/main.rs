@@ -9,6 +9,7 @@ mod overload;
 mod privileges;
 mod receive;
 mod restart;
+mod tunnels;
 mod verdicts;
 mod websocket;
 mod wire;

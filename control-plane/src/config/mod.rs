@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use earwitness_wire::Endpoint;
+use earwitness_wire::limits::VXLAN_PORTS_MAX;
 
 pub use section::{Key, Section};
 pub use values::{CaptureSource, FileFormat, Layout, RecordDefault, Unmatched, UnmatchedMedia};
@@ -31,7 +32,7 @@ settings! {
         pub unmatched_media: UnmatchedMedia = UnmatchedMedia::Drop,
         /// Packets that are neither signalling nor media: `drop` on a tap port, `pass` beside a live host.
         pub unmatched: Unmatched = Unmatched::Drop,
-        /// UDP ports that carry VXLAN.
+        /// UDP ports that carry VXLAN, at most four.
         pub vxlan_ports: Vec<u16> = vec![4789],
         /// Memory for waiting media of each core, in MiB (rounded up to a power of two).
         pub ring_mib: u32 = 64,
@@ -194,6 +195,13 @@ impl Config {
                 remedy: "name 1 to 64 ports",
             });
         }
+        if capture.vxlan_ports.len() > VXLAN_PORTS_MAX {
+            return Err(ConfigError::Value {
+                key: "capture.vxlan_ports",
+                value: format!("{:?}", capture.vxlan_ports),
+                remedy: "name at most 4 ports",
+            });
+        }
         self.aliases()?;
         let rate = self.recording.sample_rate;
         if rate != 0 && !matches!(rate, 8000 | 16_000 | 24_000 | 32_000 | 44_100 | 48_000) {
@@ -288,6 +296,8 @@ mod tests {
     fn a_value_out_of_range_names_its_key() {
         let config = parse("[capture]\nhold_ms = 0\n").expect("parses");
         assert!(config.check().expect_err("refused").to_string().contains("capture.hold_ms"));
+        let config = parse("[capture]\nvxlan_ports = [1, 2, 3, 4, 5]").expect("parses");
+        assert!(config.check().expect_err("refused").to_string().contains("capture.vxlan_ports"));
     }
 
     #[test]

@@ -298,6 +298,9 @@ fn arguments(config: &Config, data_dir: &Path) -> Vec<String> {
     let mut flag = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
     capture.interfaces.iter().for_each(|name| flag("--interface", name.clone()));
     capture.sip_ports.iter().for_each(|port| flag("--sip-port", port.to_string()));
+    // Without a flag it would take its default; 0 is none.
+    let vxlan_ports = if capture.vxlan_ports.is_empty() { &[0] } else { &capture.vxlan_ports[..] };
+    vxlan_ports.iter().for_each(|port| flag("--vxlan-port", port.to_string()));
     flag("--source", capture.source.word().to_owned());
     flag("--hold-ms", capture.hold_ms.to_string());
     flag("--unmatched-media", capture.unmatched_media.word().to_owned());
@@ -305,4 +308,29 @@ fn arguments(config: &Config, data_dir: &Path) -> Vec<String> {
     flag("--ring-mib", capture.ring_mib.next_power_of_two().to_string());
     flag("--segment-mib", capture.segment_mib.to_string());
     arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CAP-5: capture looks for VXLAN where the configuration says, and nowhere if it says so.
+    #[test]
+    fn vxlan_ports_reach_capture() {
+        for (ports, wanted) in [
+            (vec![4789], vec!["4789"]),
+            (vec![8472, 6081], vec!["8472", "6081"]),
+            (vec![], vec!["0"]),
+        ] {
+            let mut config = Config::default();
+            config.capture.vxlan_ports = ports;
+            let arguments = arguments(&config, Path::new("/d"));
+            let told: Vec<_> = arguments
+                .windows(2)
+                .filter(|pair| pair[0] == "--vxlan-port")
+                .map(|pair| pair[1].as_str())
+                .collect();
+            assert_eq!(told, wanted);
+        }
+    }
 }

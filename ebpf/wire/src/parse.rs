@@ -98,6 +98,14 @@ pub struct Options {
 
 impl Options {
     pub const DEFAULT: Self = Self { vxlan_ports: [VXLAN_PORT, 0, 0, 0] };
+
+    /// With VXLAN at these ports; none if they are more than there is room for.
+    #[must_use]
+    pub fn with_vxlan_ports(ports: &[u16]) -> Option<Self> {
+        let mut vxlan_ports = [0; VXLAN_PORTS_MAX];
+        vxlan_ports.get_mut(..ports.len())?.copy_from_slice(ports);
+        Some(Self { vxlan_ports })
+    }
 }
 
 /// Where VXLAN is looked for: [`Options`], or the settings of the XDP program.
