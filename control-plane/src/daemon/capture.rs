@@ -62,6 +62,8 @@ pub struct Capture {
     backoff: Duration,
     start_again: Option<Instant>,
     told_slow: bool,
+    /// Connections that wait until the verdicts before them are on their way.
+    untold: Option<Command>,
     metrics: Arc<Metrics>,
 }
 
@@ -92,6 +94,7 @@ impl Capture {
             backoff: RESTART_MIN,
             start_again: None,
             told_slow: false,
+            untold: None,
             metrics: Arc::clone(metrics),
         };
         this.knock();
@@ -134,6 +137,7 @@ impl Capture {
         {
             self.hang_up(&error);
         }
+        self.tell_connections();
         if !self.greeted && !self.told_slow && self.started.elapsed() > SLOW_START {
             self.told_slow = true;
             tracing::warn!("the capture process has not answered for {} s", SLOW_START.as_secs());
@@ -238,6 +242,7 @@ impl Capture {
 
     fn not_connected(&mut self) {
         self.greeted = false;
+        self.untold = None;
         self.metrics.capture_connected.set(0);
     }
 
@@ -259,9 +264,19 @@ impl Capture {
         }
     }
 
-    /// Tells all verdicts to a capture process that has just answered.
-    pub fn tell_all(&mut self, verdicts: Vec<VerdictChange>) {
+    /// Tells all verdicts to a capture process that has just answered, and then all connections.
+    pub fn tell_all(&mut self, verdicts: Vec<VerdictChange>, connections: Option<Command>) {
         self.send((!verdicts.is_empty()).then_some(Command::Verdicts(verdicts)));
+        self.untold = connections;
+        self.tell_connections();
+    }
+
+    /// An empty queue takes a batch of any size, another may refuse it.
+    fn tell_connections(&mut self) {
+        if self.door.as_ref().is_some_and(|door| !door.wants_write()) {
+            let untold = self.untold.take();
+            self.send(untold);
+        }
     }
 
     /// Asks it to end in order and waits for that.

@@ -100,7 +100,7 @@ impl Watcher {
         let news = self.capture.attend()?;
         if news.connected {
             let verdicts = self.intake.table.all_verdicts();
-            self.capture.tell_all(verdicts);
+            self.capture.tell_all(verdicts, self.intake.all_learned());
         }
         let until_ns = wall_ns().saturating_sub(SETTLE_NS);
         let signalling = self.follower.signalling(until_ns, BUDGET, &mut self.intake);

@@ -202,6 +202,12 @@ impl Intake {
         commands
     }
 
+    /// Connections that carry SIP: what a capture process that starts anew must know besides all verdicts.
+    #[must_use]
+    pub fn all_learned(&self) -> Option<Command> {
+        self.streams.all_learned()
+    }
+
     /// Calls that are over and whose packets are all in the log.
     pub fn take_finished(&mut self) -> Vec<Box<Call>> {
         let finished = self.table.take_finished();

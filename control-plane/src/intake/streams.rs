@@ -1,5 +1,6 @@
 //! SIP over TCP and WebSocket, from segments to messages.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use earwitness_ipc::Command;
@@ -36,6 +37,8 @@ struct Stream {
     opening: Vec<Place>,
     /// Segments since the last message: SYN, parts of the next message, and keepalives before it.
     pending: Vec<Place>,
+    /// It has asked for SIP, or brought a message.
+    is_sip: bool,
 }
 
 impl Default for Stream {
@@ -45,6 +48,7 @@ impl Default for Stream {
             content: Content::Unknown(Vec::new()),
             opening: Vec::new(),
             pending: Vec::new(),
+            is_sip: false,
         }
     }
 }
@@ -120,14 +124,19 @@ impl Streams {
             stream.keep(place, metrics);
         }
         let in_order = stream.reassembler.pending_bytes() == 0;
-        let Stream { reassembler, content, opening, pending } = stream;
+        let Stream { reassembler, content, opening, pending, is_sip } = stream;
         let (mut learn, mut emitted) = (false, false);
-        let mut emit = |message: Message<'_>| {
-            emitted = true;
-            sink(message, &mut opening.iter().chain(pending.iter()).copied());
+        let mut take = |chunk: Chunk<'_>| {
+            // Behind the end the ports belong to nobody, or to another connection.
+            *is_sip &= !matches!(chunk, Chunk::Start | Chunk::End);
+            let found = chunk_arrived(chunk, content, metrics, &mut |message| {
+                emitted = true;
+                *is_sip = true;
+                sink(message, &mut opening.iter().chain(pending.iter()).copied());
+            });
+            *is_sip |= found;
+            learn |= found;
         };
-        let mut take =
-            |chunk: Chunk<'_>| learn |= chunk_arrived(chunk, content, metrics, &mut emit);
         reassembler.tick(ts_ns, HOLE_PATIENCE_NS, &mut take);
         reassembler.push(Segment { ts_ns, seq: tcp.seq, flags, payload }, &mut take);
         stream.settle(learn, emitted, in_order);
@@ -136,6 +145,21 @@ impl Streams {
         if learn {
             self.learned.push((parsed.src, parsed.dst));
         }
+    }
+
+    /// Connections that carry SIP, for a capture process that starts anew and sees no more of their beginning. The
+    /// one heard of last is the last: where there is no room for all, it is the first that give way.
+    #[must_use]
+    pub fn all_learned(&self) -> Option<Command> {
+        let known = self.connections.by_age().filter(|(_, stream)| stream.is_sip);
+        let mut told = HashSet::new();
+        let mut all: Vec<_> = known.map(|(direction, _)| direction).collect();
+        // Of both directions, the one heard of later.
+        all.reverse();
+        all.retain(|direction| !told.contains(&direction.reversed()) && told.insert(*direction));
+        all.reverse();
+        let pair = |direction: Direction| (direction.src.into(), direction.dst.into());
+        (!all.is_empty()).then(|| Command::LearnTcp(all.into_iter().map(pair).collect()))
     }
 
     /// Connections that turned out to carry SIP over WebSocket: capture must know them.
@@ -266,5 +290,79 @@ fn drain_sip(framer: &mut sip::Framer, metrics: &Metrics, sink: &mut impl FnMut(
                 metrics.tcp_faults.with_label_values(&["garbage"]).inc();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use earwitness_segment::{LaneId, RecordPos};
+    use earwitness_wire::{LinkType, parse};
+
+    use super::*;
+
+    const CLIENT: u8 = 1;
+    const SERVER: u8 = 2;
+    const FIN: u8 = 1;
+    const ACK: u8 = 16;
+
+    /// A raw IP packet with a segment from one of two hosts to the other; the client's port tells connections apart.
+    fn packet(from: u8, client_port: u16, seq: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let (to, ports) = match from {
+            CLIENT => (SERVER, [client_port, 443]),
+            _ => (CLIENT, [443, client_port]),
+        };
+        let mut packet = vec![0x45, 0];
+        packet.extend((40 + payload.len() as u16).to_be_bytes());
+        packet.extend([0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
+        packet.extend(ports.map(u16::to_be_bytes).concat());
+        packet.extend(seq.to_be_bytes());
+        packet.extend([0, 0, 0, 0, 0x50, flags, 1, 0, 0, 0, 0, 0]);
+        packet.extend(payload);
+        packet
+    }
+
+    fn hear(streams: &mut Streams, packet: &[u8]) -> usize {
+        let parsed = parse(packet, LinkType::RawIp).expect("a segment");
+        let payload = &packet[usize::from(parsed.payload)..];
+        let mut messages = 0;
+        let seen = (0, (LaneId(0), RecordPos::NONE));
+        streams.segment(&parsed, seen, payload, &Metrics::new(), &mut |_, _| messages += 1);
+        messages
+    }
+
+    fn connection(client_port: u16) -> (Endpoint, Endpoint) {
+        let client = Endpoint::v4([10, 0, 0, CLIENT], client_port);
+        (client, Endpoint::v4([10, 0, 0, SERVER], 443))
+    }
+
+    /// CAP-7, OPS-6: a capture process that starts anew is told of every connection that carries SIP, once, and of no
+    /// other; not of those that have ended.
+    #[test]
+    fn all_connections_that_carry_sip_are_told() {
+        const ASKS: &[u8] =
+            b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: sip\r\n\r\n";
+        const MESSAGE: &[u8] = b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 0\r\n\r\n";
+        let mut streams = Streams::default();
+        assert_eq!(streams.all_learned(), None);
+        // A page, SIP over TCP, a WebSocket, one that ends, one of which the end was heard on one side only.
+        hear(&mut streams, &packet(CLIENT, 1, 0, ACK, b"GET / HTTP/1.1\r\n\r\n"));
+        hear(&mut streams, &packet(SERVER, 1, 0, ACK, b"HTTP/1.1 200 OK\r\n\r\n"));
+        assert_eq!(hear(&mut streams, &packet(CLIENT, 2, 0, ACK, MESSAGE)), 1);
+        for port in [3, 4] {
+            hear(&mut streams, &packet(CLIENT, port, 0, ACK, ASKS));
+            let text = [&[0x81, MESSAGE.len() as u8], MESSAGE].concat();
+            assert_eq!(hear(&mut streams, &packet(SERVER, port, 0, ACK, &text)), 1);
+        }
+        let later = 0_u32.wrapping_add(ASKS.len() as u32);
+        hear(&mut streams, &packet(CLIENT, 4, later, FIN | ACK, b""));
+        assert!(streams.take_learned().is_some());
+        let (client, server) = connection(2);
+        let both = |port| (server, client.with_port(port));
+        let wanted = vec![(client, server), both(3), both(4)];
+        assert_eq!(streams.all_learned(), Some(Command::LearnTcp(wanted)));
+        let after = 2 + MESSAGE.len() as u32;
+        hear(&mut streams, &packet(SERVER, 4, after, FIN | ACK, b""));
+        let wanted = vec![(client, server), both(3)];
+        assert_eq!(streams.all_learned(), Some(Command::LearnTcp(wanted)));
     }
 }

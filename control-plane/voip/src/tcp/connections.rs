@@ -110,6 +110,11 @@ impl<T> Connections<T> {
         self.entries.iter_mut().map(|(direction, entry)| (*direction, &mut entry.value))
     }
 
+    /// All directions with their state, the one touched longest ago first.
+    pub fn by_age(&self) -> impl Iterator<Item = (Direction, &T)> {
+        self.order.values().filter_map(|direction| Some((*direction, self.get(*direction)?)))
+    }
+
     /// How many directions there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -157,6 +162,7 @@ mod tests {
         }
         assert_eq!((table.len(), table.evicted()), (2, 1));
         assert_eq!(table.get(direction(1)), Some(&2));
+        assert!(table.by_age().eq([(direction(1), &2), (direction(3), &1)]));
         assert!(table.get(direction(2)).is_none());
         table.account(direction(1), 200 << 20);
         table.account(direction(3), 200 << 20);
