@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use earwitness_fixtures::address;
 use earwitness_fixtures::live::{Pace, Sender};
 use earwitness_fixtures::scene::Scene;
-use earwitness_fixtures::spec::CallSpec;
+use earwitness_fixtures::spec::{CallSpec, Transport};
 use earwitness_fixtures::truth::Truth;
 use earwitness_segment::{Cursor, Follower, LaneKind, Log, RecordClass};
 use earwitness_tests::program::run;
@@ -132,4 +132,34 @@ fn killed_at_any_moment_storage_is_clean() {
     let gaps = calls.iter().filter_map(|call| call["gaps"].as_array()).flatten();
     let told = gaps.filter(|gap| gap["place"] == "capture was not running").count();
     assert!(told > 0, "no ledger tells of the kills of capture");
+}
+
+/// CAP-7, OPS-6: a capture process that starts in the middle of a call over WebSocket has not seen the handshake, and
+/// nothing in the frames says what they are; yet the BYE is heard.
+#[test]
+fn a_websocket_is_followed_across_a_kill_of_capture() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let daemon = Daemon::start(Space::new("w"), folder.path(), "");
+    let spec = CallSpec { transport: Transport::WebSocket, talk_ms: TALK_MS, ..CallSpec::new(0) };
+    let scene = Scene::new(vec![spec]);
+    let frames: Vec<_> = scene.frames().collect();
+    let playing = daemon.space.sending(move || {
+        let sender = Sender::open("span").expect("the span port is there");
+        sender.play(frames, Pace::Times(1.0)).expect("frames can be sent")
+    });
+    let answered =
+        || list(&daemon.data_dir, "calls").iter().any(|call| !call["answered_at"].is_null());
+    let began = Instant::now();
+    while !answered() {
+        assert!(began.elapsed() < Duration::from_millis(TALK_MS.into()), "no call is answered");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    daemon.kill_capture();
+    playing.join().expect("all was sent");
+    let data_dir = daemon.stop_when_finished();
+    let calls = list(&data_dir, "calls");
+    assert_eq!(calls.len(), 1, "{calls:#?}");
+    assert_eq!(calls[0]["end_reason"], "bye_caller", "{calls:#?}");
+    let gaps = calls[0]["gaps"].as_array().expect("a ledger");
+    assert!(gaps.iter().any(|gap| gap["place"] == "capture was not running"), "{gaps:#?}");
 }
