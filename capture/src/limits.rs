@@ -65,6 +65,9 @@ pub const UMEM_FRAME_BYTES: u32 = 4096;
 /// Entries of a socket's receive ring. The fill ring of the queue holds every frame.
 pub const XDP_RING_ENTRIES: u32 = 16_384;
 pub const XDP_COMPLETION_ENTRIES: u32 = 64;
+/// How long a receive queue that is still taken is waited for, and how often it is tried.
+pub const QUEUE_FREE_TIMEOUT: Duration = Duration::from_secs(2);
+pub const QUEUE_FREE_INTERVAL: Duration = Duration::from_millis(20);
 /// Frames taken from an AF_XDP socket before their room is given back.
 pub const XDP_BATCH: u32 = 256;
 pub const SOCKETS_PER_QUEUE_MAX: i64 = 16;

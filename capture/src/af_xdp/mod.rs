@@ -14,6 +14,8 @@ mod umem;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 
 use earwitness_line::Producer;
 use earwitness_line::frame::Frame;
@@ -22,7 +24,7 @@ use thiserror::Error;
 
 use crate::clock::now_ns;
 use crate::interface::Interface;
-use crate::limits::{XDP_BATCH, XDP_RING_ENTRIES};
+use crate::limits::{QUEUE_FREE_INTERVAL, QUEUE_FREE_TIMEOUT, XDP_BATCH, XDP_RING_ENTRIES};
 use crate::socket;
 use ring::{Consumer, Descriptor};
 pub use umem::Umem;
@@ -61,6 +63,22 @@ pub struct XdpLosses {
     pub fill_ring: u64,
     /// The receive ring was full.
     pub receive_ring: u64,
+}
+
+/// Binds; a queue that another socket has just left is waited for: the kernel gives it back some moments after that
+/// was closed, as by a process that was killed.
+fn bind_when_free(socket: BorrowedFd<'_>, address: &libc::sockaddr_xdp) -> io::Result<()> {
+    let deadline = Instant::now() + QUEUE_FREE_TIMEOUT;
+    loop {
+        match socket::bind(socket, address) {
+            Err(error)
+                if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline =>
+            {
+                thread::sleep(QUEUE_FREE_INTERVAL);
+            }
+            result => return result,
+        }
+    }
 }
 
 /// One socket of one receive queue.
@@ -118,7 +136,7 @@ impl XdpSocket {
                     address.sxdp_shared_umem_fd = raw(&first);
                 }
             });
-            socket::bind(socket.as_fd(), &address).map_err(failed("bind"))?;
+            bind_when_free(socket.as_fd(), &address).map_err(failed("bind"))?;
             let (umem, source) = (Arc::clone(&umem), interface.source);
             let batch = Vec::with_capacity(XDP_BATCH as usize);
             sockets.push(Self { receive, umem, socket, is_first, source, queue, batch });

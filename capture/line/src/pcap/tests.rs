@@ -215,7 +215,7 @@ fn a_bad_file_names_the_offset() {
     trailer[at_end] ^= 1;
     let cases: [(Vec<u8>, u64, &str, usize); 13] = [
         (b"GIF89a".to_vec(), 0, "magic number", 0),
-        (Vec::new(), 0, "magic number", 0),
+        (Vec::new(), 0, "it is empty", 0),
         (pcap().bytes[..20].to_vec(), 20, "file header", 0),
         (Build::classic(false, 0xa1b2_c3d4, 147).bytes, 20, "147 is not supported", 0),
         (Build::new(true).u32(0xa1b2_c3d4).u16(3).raw(&[0; 18]).bytes, 4, "major version 2", 0),
