@@ -61,8 +61,12 @@ fn what_cannot_be_read_is_told_in_one_line() {
     let good = capture(dir.path(), Container::default());
     let missing = dir.path().join("missing.pcap").display().to_string();
     for (output, code, says) in [
-        (replay_bytes(b"", &[]), 1, "input is no capture file: it is empty"),
-        (replay_bytes(b"GET / HTTP/1.1\r\n\r\n", &[]), 1, "input is no capture file: it begins"),
+        (replay_bytes(b"", &[]), 1, "input: offset 0: no capture file: it is empty"),
+        (
+            replay_bytes(b"GET / HTTP/1.1\r\n\r\n", &[]),
+            1,
+            "input: offset 0: no capture file: it begins",
+        ),
         (replay_bytes(&[0x1f, 0x8b, 8, 0, 0, 0], &[]), 1, "packed with gzip"),
         (replay_bytes(&good[..10], &[]), 1, "offset 10: ends within the file header"),
         (replay(dir.path(), &missing, &[]), 1, "missing.pcap: cannot be opened"),

@@ -10,7 +10,7 @@ pub enum PcapError {
     Open { file: String, source: std::io::Error },
     #[error("{file}: cannot be read at offset {offset}")]
     Read { file: String, offset: u64, source: std::io::Error },
-    #[error("{file} is no capture file: {}", beginning(found))]
+    #[error("{file}: offset 0: no capture file: {}", beginning(found))]
     NotCapture { file: String, found: Vec<u8> },
     #[error("{file}: offset {offset}: expected {expected}, found {found}")]
     Malformed { file: String, offset: u64, expected: &'static str, found: u64 },
@@ -46,7 +46,7 @@ mod tests {
         let told = |found: &[u8]| {
             PcapError::NotCapture { file: "x".to_owned(), found: found.to_vec() }.to_string()
         };
-        assert_eq!(told(&[]), "x is no capture file: it is empty");
+        assert_eq!(told(&[]), "x: offset 0: no capture file: it is empty");
         assert!(told(&[0x1f, 0x8b, 8, 0]).ends_with("zcat and -"));
         assert!(told(&[0x28, 0xb5, 0x2f, 0xfd]).ends_with("zstdcat and -"));
         assert!(told(b"hell").contains("[68, 65, 6c, 6c]"));
