@@ -324,13 +324,17 @@ impl CallTable {
             return None;
         }
         let timing = &self.timing;
+        let missing_until_ns = call.ledger.iter().map(|gap| gap.until_ns).max();
+        let since_ns = call.heard_ns.max(missing_until_ns.unwrap_or(0));
         // What is in the log is up to `hold` behind the wire.
         let silent = |limit_ns: u64| {
-            let due_ns = call.heard_ns.saturating_add(timing.hold_ns).saturating_add(limit_ns);
+            let due_ns = since_ns.saturating_add(timing.hold_ns).saturating_add(limit_ns);
             (due_ns, call.heard_ns)
         };
-        // Media that was never seen did not stop, and on hold it may be absent for as long as people like.
-        let stops = call.answered.is_some() && call.media.last_ns().is_some() && !call.held;
+        // Media that was never seen did not stop, and on hold it may be absent for as long as people like. But where
+        // packets are missing, the answer, the media or the BYE may be among them.
+        let stopped = call.answered.is_some() && call.media.last_ns().is_some();
+        let stops = (stopped || missing_until_ns.is_some()) && !call.held;
         let holes_ns = self.holes_ns - call.holes_before_ns;
         let longest_ns =
             call.started_ns.saturating_add(timing.length_max_ns).saturating_add(holes_ns);
@@ -461,6 +465,7 @@ fn verdict_of(call: &Call) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::LedgerGap;
     use earwitness_segment::{LaneId, RecordPos};
 
     const SECOND_NS: u64 = 1_000_000_000;
@@ -536,6 +541,25 @@ mod tests {
             assert_eq!(table.len(), 1);
             table.tick(43_300 * SECOND_NS);
             assert_eq!(end(table), Some((43_210, "length_max".to_owned())));
+        }
+    }
+
+    /// CALL-1, CALL-6: where the log lacks packets, the BYE may be among them: a call that is silent from then on is over.
+    #[test]
+    fn a_bye_may_be_in_a_gap() {
+        for answered in [false, true] {
+            let (mut table, _) = table(answered);
+            table.gap(&LedgerGap {
+                from_ns: 12 * SECOND_NS,
+                until_ns: 30 * SECOND_NS,
+                place: "capture was not running".to_owned(),
+                packets: 0,
+            });
+            table.tick(91 * SECOND_NS);
+            assert_eq!(table.len(), 1);
+            table.tick(93 * SECOND_NS);
+            assert_eq!(table.len(), 0);
+            assert_eq!(end(&mut table).map(|(_, reason)| reason), Some("media_idle".to_owned()));
         }
     }
 
