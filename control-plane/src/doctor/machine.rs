@@ -1,13 +1,21 @@
 //! Kernel, memory, privileges, programs.
 
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::{Finding, Level};
 use crate::programs;
 
-/// `CAP_NET_ADMIN`, `CAP_NET_RAW`, `CAP_IPC_LOCK`, `CAP_BPF` (linux/capability.h).
-const CAPABILITIES: [(u8, &str); 4] =
-    [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (14, "CAP_IPC_LOCK"), (39, "CAP_BPF")];
+/// What capture takes before it drops everything, by its number in linux/capability.h.
+const CAPABILITIES: [(u8, &str); 6] = [
+    (8, "CAP_SETPCAP"),
+    (12, "CAP_NET_ADMIN"),
+    (13, "CAP_NET_RAW"),
+    (14, "CAP_IPC_LOCK"),
+    (38, "CAP_PERFMON"),
+    (39, "CAP_BPF"),
+];
 
 pub(super) fn examine() -> Vec<Finding> {
     let mut findings = vec![kernel(), btf(), privileges(), bpf_for_others(), memory(), cores()];
@@ -60,9 +68,11 @@ fn privileges() -> Finding {
         .find_map(|line| line.strip_prefix("CapEff:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .unwrap_or(0);
+    let of_program =
+        programs::find(programs::CAPTURE, Path::new("")).map_or(0, |path| file_capabilities(&path));
     let lacking: Vec<&str> = CAPABILITIES
         .iter()
-        .filter(|(bit, _)| effective & (1 << bit) == 0)
+        .filter(|(bit, _)| (effective | of_program) & (1 << bit) == 0)
         .map(|(_, name)| *name)
         .collect();
     if lacking.is_empty() {
@@ -72,8 +82,32 @@ fn privileges() -> Finding {
         Level::Missing,
         "privileges",
         format!("this user lacks {}", lacking.join(", ")),
-        "run as root, or: setcap cap_bpf,cap_net_admin,cap_net_raw,cap_ipc_lock+ep earwitness-capture",
+        "run as root, or: setcap cap_bpf,cap_ipc_lock,cap_net_admin,cap_net_raw,cap_perfmon,cap_setpcap+ep \
+         earwitness-capture",
     )
+}
+
+/// What a program may do whoever starts it (`setcap`): `struct vfs_cap_data` of linux/capability.h.
+fn file_capabilities(program: &Path) -> u64 {
+    let Ok(path) = CString::new(program.as_os_str().as_bytes()) else { return 0 };
+    let mut data = [0_u8; 24];
+    // SAFETY: both strings end in NUL, and the kernel writes at most the length that is given.
+    let length = unsafe {
+        libc::getxattr(
+            path.as_ptr(),
+            c"security.capability".as_ptr(),
+            data.as_mut_ptr().cast(),
+            data.len(),
+        )
+    };
+    // Magic, then permitted and inheritable of the lower 32, then of the upper.
+    if length < 20 {
+        return 0;
+    }
+    let word = |at: usize| {
+        u64::from(u32::from_le_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]]))
+    };
+    word(4) | word(12) << 32
 }
 
 fn bpf_for_others() -> Finding {
@@ -128,4 +162,34 @@ fn programs_found() -> Vec<Finding> {
             ),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// OPS-3: a program that was given capabilities needs no root.
+    #[test]
+    fn capabilities_of_a_file_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("program");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(file_capabilities(&file), 0);
+        // VFS_CAP_REVISION_2, effective; permitted CAP_NET_RAW, CAP_BPF.
+        let words: [u32; 5] = [0x0200_0001, 1 << 13, 0, 1 << (39 - 32), 0];
+        let data: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        let path = CString::new(file.as_os_str().as_bytes()).unwrap();
+        // SAFETY: both strings end in NUL, and the kernel reads the length that is given.
+        let set = unsafe {
+            libc::setxattr(
+                path.as_ptr(),
+                c"security.capability".as_ptr(),
+                data.as_ptr().cast(),
+                data.len(),
+                0,
+            )
+        };
+        assert_eq!(set, 0, "only root may: {}", std::io::Error::last_os_error());
+        assert_eq!(file_capabilities(&file), 1 << 13 | 1 << 39);
+    }
 }
