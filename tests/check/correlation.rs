@@ -19,7 +19,7 @@ pub fn aligned(a: &[i16], b: &[i16]) -> f64 {
 
 /// The shift within `reach` at which `part`, thought to begin at `at`, is most like `whole`, and how alike.
 #[must_use]
-pub(super) fn nearest(whole: &[i16], part: &[i16], at: i64, reach: i64) -> (i64, f64) {
+pub fn nearest(whole: &[i16], part: &[i16], at: i64, reach: i64) -> (i64, f64) {
     let mut best = (0, -1.0);
     // From the middle outwards, so that of equals the nearest wins.
     for step in 0..=reach {

@@ -10,7 +10,7 @@ mod silence;
 mod sound;
 mod wav;
 
-pub use correlation::{aligned, anywhere};
+pub use correlation::{aligned, anywhere, nearest};
 pub use facts::{call_faults, milliseconds, recording_faults, started_ns};
 pub use fault::Fault;
 pub use grade::Grade;

@@ -7,7 +7,7 @@ use earwitness_fixtures::live::{Pace, Sender};
 use earwitness_fixtures::scene::Scene;
 use earwitness_fixtures::spec::CallSpec;
 use earwitness_fixtures::truth::Truth;
-use earwitness_tests::check::Wav;
+use earwitness_tests::check::{Wav, nearest};
 use earwitness_tests::program::run;
 
 use crate::daemon::{Daemon, list};
@@ -16,6 +16,12 @@ use crate::space::Space;
 const TALK_MS: u32 = 9_000;
 /// Heard so far: from this much on.
 const HEARD_MS: i64 = 3_000;
+/// Packets that come late on a busy machine move where a stream is believed to lie: 40 ms.
+const REACH_SAMPLES: i64 = 320;
+/// 200 ms, which are compared if they are more than a murmur. A slip may lie within.
+const PIECE_SAMPLES: usize = 1_600;
+const LOUD: i16 = 2_000;
+const ALIKE_MIN: f64 = 0.9;
 /// How far behind the wire what is heard may be: a block of the log, and starting a program.
 const BEHIND_MS: i64 = 2_000;
 
@@ -69,8 +75,16 @@ fn a_call_in_progress_is_heard() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let whole = Wav::read(&whole).expect("it is a whole file");
     for (heard, whole) in heard.channels.iter().zip(&whole.channels) {
-        // The last packet time of what is heard fades into nothing.
-        let certain = heard.len() - heard.len() / 20;
-        assert_eq!(heard[..certain], whole[..certain]);
+        // The last packet time of what is heard fades into nothing; where each piece lies is known better at the end.
+        let begin = REACH_SAMPLES as usize;
+        let certain = &heard[begin..heard.len() - heard.len() / 20];
+        let pieces = certain.chunks_exact(PIECE_SAMPLES).enumerate();
+        let loud = pieces.filter(|(_, piece)| piece.iter().any(|sample| sample.abs() > LOUD));
+        let alike = loud.map(|(at, piece)| {
+            nearest(whole, piece, (begin + at * PIECE_SAMPLES) as i64, REACH_SAMPLES).1
+        });
+        let alike: Vec<f64> = alike.collect();
+        let least = alike.iter().copied().fold(1.0, f64::min);
+        assert!(alike.len() >= 5 && least > ALIKE_MIN, "{alike:?}");
     }
 }
