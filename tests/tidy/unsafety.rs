@@ -7,7 +7,7 @@ const REACH_LINES: usize = 6;
 
 /// Files that may hold `unsafe`, and what for. The XDP program is unsafe by nature: each access to a packet or
 /// a map goes through a pointer that the verifier has seen.
-const NAMED: [(&str, &str); 14] = [
+const NAMED: [(&str, &str); 15] = [
     ("capture/ipc/src/socket.rs", "SOCK_SEQPACKET, which std lacks"),
     ("capture/line/src/region.rs", "locked memory"),
     ("capture/line/src/ring.rs", "the ring in that memory"),
@@ -17,6 +17,7 @@ const NAMED: [(&str, &str); 14] = [
     ("capture/tests/", "raw sockets, namespaces, forbidden calls, BPF_PROG_TEST_RUN"),
     ("control-plane/codec/src/", "FFmpeg, shared memory with its worker, the sandbox"),
     ("control-plane/codec/tests/", "FFmpeg as the oracle"),
+    ("control-plane/src/doctor/machine.rs", "a program's capabilities, which std cannot read"),
     ("control-plane/src/setup.rs", "system calls of the start"),
     ("ebpf/program/src/", "packets and maps of the XDP program"),
     ("tests/fixtures/src/codec/foreign.rs", "FFmpeg's contexts"),
