@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use earwitness_ipc::{decode, encode};
 use earwitness_segment::limits::{BLOCK_ALIGN, HEADER_BYTES};
@@ -18,6 +19,10 @@ use crate::setup::segments_dir;
 /// Under which name the catalog remembers where reading goes on.
 pub const CURSORS: &str = "cursors";
 
+/// For so long, time waits for a segment that cannot be opened (too many open files, a disk that hangs). Then what
+/// else there is goes on without it.
+const UNREADABLE_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Where in the log reading goes on, for every lane.
 pub type Cursors = Vec<(LaneId, Cursor)>;
 
@@ -28,6 +33,10 @@ pub enum FollowError {
     List { source: SegmentError },
     #[error("lane {lane} cannot be read")]
     Read { lane: LaneId, source: ReadError },
+    #[error(
+        "lane {lane} of the segment log has a part that cannot be read; see the error told before"
+    )]
+    Unreadable { lane: LaneId },
 }
 
 struct Lane {
@@ -38,17 +47,24 @@ struct Lane {
     taken_ns: u64,
     /// Nothing was left to take when it was last looked at.
     exhausted: bool,
+    /// Since when its next segment cannot be opened.
+    unreadable: Option<Instant>,
 }
 
 impl Lane {
-    /// When the next record came, if there is one.
+    /// When the next record came, if there is one that can be read.
     fn next_ns(&mut self, segments: &Path, metrics: &Metrics) -> Option<u64> {
         loop {
             match self.follower.peek() {
-                Ok(next) => return next.map(|meta| meta.ts_ns),
+                Ok(next) => {
+                    self.unreadable = None;
+                    return next.map(|meta| meta.ts_ns);
+                }
                 Err(error) => {
-                    tracing::error!(lane = %self.id, %error, "a part of the log is left out");
-                    metrics.log_errors.inc();
+                    if self.unreadable.is_none() {
+                        tracing::error!(lane = %self.id, %error, "a part of the log cannot be read");
+                        metrics.log_errors.inc();
+                    }
                     if !self.go_on(segments, &error) {
                         return None;
                     }
@@ -68,8 +84,16 @@ impl Lane {
             ReadError::Gone { .. } => Follower::open(segments, self.id, Cursor::default())
                 .map(|follower| self.follower = follower)
                 .is_ok(),
-            _ => false,
+            ReadError::NoRecord { .. } | ReadError::Segment(_) => {
+                self.unreadable.get_or_insert_with(Instant::now);
+                !self.is_awaited() && self.follower.skip_segment().is_ok_and(|skipped| skipped)
+            }
         }
+    }
+
+    /// It has records that cannot be read, and there is hope still.
+    fn is_awaited(&self) -> bool {
+        self.unreadable.is_some_and(|since| since.elapsed() < UNREADABLE_PATIENCE)
     }
 }
 
@@ -118,7 +142,14 @@ impl LogFollower {
             let known = cursors.iter().find(|(lane, _)| *lane == id);
             let cursor = known.map_or_else(Cursor::default, |(_, cursor)| *cursor);
             let follower = self.open_lane(id, cursor)?;
-            self.lanes.push(Lane { id, kind, follower, taken_ns: 0, exhausted: false });
+            self.lanes.push(Lane {
+                id,
+                kind,
+                follower,
+                taken_ns: 0,
+                exhausted: false,
+                unreadable: None,
+            });
         }
         self.lanes.sort_by_key(|lane| lane.id);
         Ok(())
@@ -141,7 +172,8 @@ impl LogFollower {
         let mut next: Vec<Option<u64>> =
             lanes.iter_mut().map(|lane| lane.next_ns(segments, metrics)).collect();
         let mut taken = 0;
-        while taken < budget {
+        // What cannot be read yet may come before everything else.
+        while taken < budget && !lanes.iter().any(|lane| lane.is_awaited()) {
             let first = next.iter().enumerate().filter_map(|(at, ns)| ns.map(|ns| (ns, at))).min();
             let Some((ns, at)) = first.filter(|(ns, _)| *ns < until_ns) else { break };
             let lane = &mut *lanes[at];
@@ -153,7 +185,7 @@ impl LogFollower {
             taken += 1;
         }
         for (lane, next) in lanes.into_iter().zip(next) {
-            lane.exhausted = next.is_none_or(|ns| ns >= until_ns);
+            lane.exhausted = !lane.is_awaited() && next.is_none_or(|ns| ns >= until_ns);
         }
         taken
     }
@@ -174,7 +206,7 @@ impl LogFollower {
                     // An error comes again from here, where it is dealt with.
                     Ok(None) | Err(_) => {
                         if lane.next_ns(segments, metrics).is_none() {
-                            lane.exhausted = true;
+                            lane.exhausted = !lane.is_awaited();
                             break;
                         }
                     }
@@ -182,6 +214,17 @@ impl LogFollower {
             }
         }
         taken
+    }
+
+    /// Hands all that there is to `intake`.
+    ///
+    /// # Errors
+    /// A part of the log cannot be read now.
+    pub fn rest(&mut self, intake: &mut Intake) -> Result<(), FollowError> {
+        self.signalling(u64::MAX, usize::MAX, intake);
+        self.media(usize::MAX, intake);
+        let unreadable = self.lanes.iter().find(|lane| lane.unreadable.is_some());
+        unreadable.map_or(Ok(()), |lane| Err(FollowError::Unreadable { lane: lane.id }))
     }
 
     /// The time up to which everything that the log has was read; at most `now_ns`.
@@ -241,4 +284,78 @@ pub fn from_bytes(bytes: &[u8]) -> Note {
     let (at_ns, numbers): (u64, Vec<(u16, u64)>) = decode(bytes).unwrap_or_default();
     let cursor = |(lane, cursor)| (LaneId(lane), Cursor::from_u64(cursor));
     Note { at_ns, cursors: numbers.into_iter().map(cursor).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use earwitness_segment::{RecordClass, RecordMeta, RecordPos, SegmentWriter, WriterOptions};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::setup;
+
+    const UNTIL_NS: u64 = 1_000;
+
+    fn write(segments: &Path, lane: u16, times: std::ops::Range<u64>) {
+        let options = WriterOptions::default();
+        let mut writer =
+            SegmentWriter::open(segments, LaneId(lane), LaneKind::Signalling, options).unwrap();
+        for ts_ns in times {
+            let meta = RecordMeta {
+                ts_ns,
+                prev: RecordPos::NONE,
+                flow: 0,
+                frame_len: 0,
+                wire_len: 10,
+                l3: 0,
+                payload: 0,
+                payload_len: 10,
+                class: RecordClass::Signalling,
+                link: 0,
+                source: 0,
+                verdict: 0,
+            };
+            writer.append(&meta, b"no message").unwrap();
+        }
+    }
+
+    /// CAP-3: time does not pass beyond what cannot be read for now, and goes on where it can.
+    #[test]
+    fn waits_for_a_segment_that_cannot_be_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let segments = segments_dir(folder.path());
+        fs::create_dir_all(&segments).unwrap();
+        write(&segments, 2, 1..10);
+        write(&segments, 4, 100..110);
+        let metrics = Arc::new(Metrics::new());
+        let mut intake = setup::intake(&Config::default(), &metrics);
+        let mut follower = LogFollower::open(folder.path(), &Cursors::new(), &metrics).unwrap();
+        assert_eq!(follower.signalling(UNTIL_NS, usize::MAX, &mut intake), 19);
+        assert_eq!(follower.read_until(UNTIL_NS), UNTIL_NS);
+
+        // The next segment of the first lane is no file for a while.
+        write(&segments, 2, 200..210);
+        write(&segments, 4, 300..310);
+        let next = segments.join("0002-s-00000002.seg");
+        let aside = folder.path().join("aside");
+        fs::rename(&next, &aside).unwrap();
+        fs::create_dir(&next).unwrap();
+        for _ in 0..3 {
+            assert_eq!(follower.signalling(UNTIL_NS, usize::MAX, &mut intake), 0);
+        }
+        assert_eq!(follower.read_until(UNTIL_NS), 9);
+        assert_eq!(metrics.log_errors.get(), 1, "told once");
+        assert!(matches!(
+            follower.rest(&mut intake),
+            Err(FollowError::Unreadable { lane: LaneId(2) })
+        ));
+
+        fs::remove_dir(&next).unwrap();
+        fs::rename(&aside, &next).unwrap();
+        assert_eq!(follower.signalling(UNTIL_NS, usize::MAX, &mut intake), 20);
+        assert_eq!(follower.read_until(UNTIL_NS), UNTIL_NS);
+        follower.rest(&mut intake).unwrap();
+    }
 }

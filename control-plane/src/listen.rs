@@ -46,8 +46,7 @@ pub fn find(
     let mut config = config.clone();
     config.recording.default = RecordDefault::All;
     let mut intake = setup::intake(&config, &metrics);
-    follower.signalling(u64::MAX, usize::MAX, &mut intake);
-    follower.media(usize::MAX, &mut intake);
+    follower.rest(&mut intake)?;
     let is_meant = |call: &&Call| call.call_id == id || call.id.starts_with(id);
     let mut meant: Vec<&Call> = intake.table.iter().filter(is_meant).collect();
     match meant.len() {

@@ -287,8 +287,7 @@ impl Run<'_> {
         let Self { line, mut follower, mut intake, mut pool, clerk, now_ns, progress, mut summary } =
             self;
         let stats = line.finish(now_ns + hold_ns).map_err(|source| ReplayError::Line { source })?;
-        follower.signalling(u64::MAX, usize::MAX, &mut intake);
-        follower.media(usize::MAX, &mut intake);
+        follower.rest(&mut intake)?;
         intake.end_of_input("capture_end");
         intake.take_finished().into_iter().for_each(|call| pool.submit(call));
         while pool.pending() > 0 {

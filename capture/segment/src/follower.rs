@@ -106,6 +106,16 @@ impl Follower {
         self.cursor.ordinal = 0;
     }
 
+    /// Goes on at the next segment that can be read, behind one that cannot; false if there is none yet.
+    pub fn skip_segment(&mut self) -> Result<bool, ReadError> {
+        let Some((kind, seqs)) = file_name::live_seqs(&*self.disk, &self.dir, self.lane)? else {
+            return Ok(false);
+        };
+        let behind = self.cursor.seq;
+        let mut later = seqs.into_iter().filter(|&seq| seq > behind);
+        Ok(later.any(|seq| self.enter(kind, seq).is_ok_and(|entered| entered)))
+    }
+
     /// Where reading goes on: behind the record that `next` gave last.
     pub fn cursor(&self) -> Cursor {
         self.cursor

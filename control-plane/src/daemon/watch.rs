@@ -210,9 +210,10 @@ impl Watcher {
     fn stop(mut self) -> Result<(), DaemonError> {
         self.write()?;
         self.capture.stop();
-        self.follower.signalling(u64::MAX, usize::MAX, &mut self.intake);
-        self.follower.media(usize::MAX, &mut self.intake);
-        self.intake.tick(wall_ns());
+        if let Err(error) = self.follower.rest(&mut self.intake) {
+            tracing::error!(%error, "what it has is for the next start");
+        }
+        self.intake.tick(self.follower.read_until(wall_ns()));
         for call in self.intake.take_finished() {
             self.pool.submit(call);
         }
