@@ -66,6 +66,8 @@ struct State {
     free: Vec<FileName>,
     /// Of the last attempt to make a segment, where that failed.
     blocked_by: io::ErrorKind,
+    /// The lane's writer is gone: nothing is prepared for it any more.
+    finished: bool,
 }
 
 impl Depot {
@@ -102,6 +104,7 @@ impl Depot {
             given_up: 0,
             free,
             blocked_by: io::ErrorKind::Other,
+            finished: false,
         };
         Ok(Self {
             dir: dir.to_owned(),
@@ -194,6 +197,7 @@ impl Depot {
         let mut state = self.state();
         let spare = state.spare.take();
         let current = state.current.take();
+        state.finished = true;
         drop(state);
         self.spare_ready.store(false, Ordering::Release);
         if let Some(spare) = spare {
@@ -211,7 +215,7 @@ impl Depot {
             return Ok(());
         }
         let _work = self.work();
-        if self.spare_ready.load(Ordering::Acquire) {
+        if self.spare_ready.load(Ordering::Acquire) || self.state().finished {
             return Ok(());
         }
         let made = self.make_segment();

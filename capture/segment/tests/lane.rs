@@ -215,6 +215,20 @@ fn opening_again_continues() {
     assert_eq!(follow(dir.path(), Cursor::default()).unwrap().0, written);
 }
 
+/// CAP-3: what keeps house may outlive the writer, and then prepares nothing more.
+#[test]
+fn nothing_is_prepared_for_a_lane_that_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path(), LaneKind::Media);
+    let keeper = writer.keeper();
+    keeper.prepare_next().unwrap();
+    drop(writer);
+    keeper.prepare_next().unwrap();
+    let left = Log::open(dir.path()).unwrap().segments(LANE).unwrap();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].closed);
+}
+
 /// S10: what is out of bounds is refused, and the writer goes on.
 #[test]
 fn refuses_what_is_out_of_bounds() {
