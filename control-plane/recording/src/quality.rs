@@ -45,8 +45,8 @@ pub(crate) fn add_stream(
         first_arrival_ns: survey.arrivals_ns.map(|(first_ns, _)| first_ns),
         last_arrival_ns: survey.arrivals_ns.map(|(_, last_ns)| last_ns),
         packets,
-        jitter_ms: survey.jitter.mean_ns() / 1e6,
-        jitter_max_ms: survey.jitter.max_ns / 1e6,
+        jitter_ms: rounded(survey.jitter.mean_ns() / 1e6, 3),
+        jitter_max_ms: rounded(survey.jitter.max_ns / 1e6, 3),
         mos: score,
         codecs: codecs.into_iter().map(|(_, used)| used).collect(),
         concealed_ms: player.concealed_ms(),
@@ -82,5 +82,11 @@ fn score(survey: &Survey) -> Option<f64> {
         burst_ratio: loss.burst_ratio(),
         delay_ms: 0.0,
     };
-    Some(mos(rating(impairment(spec.id.name(), &spec.fmtp), network)))
+    Some(rounded(mos(rating(impairment(spec.id.name(), &spec.fmtp), network)), 2))
+}
+
+/// To as many decimals as its measure is good for.
+fn rounded(value: f64, decimals: i32) -> f64 {
+    let scale = 10_f64.powi(decimals);
+    (value * scale).round() / scale
 }
