@@ -227,6 +227,12 @@ impl LogFollower {
         unreadable.map_or(Ok(()), |lane| Err(FollowError::Unreadable { lane: lane.id }))
     }
 
+    /// When the latest record came of those that were taken.
+    #[must_use]
+    pub fn latest_ns(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.taken_ns).max().unwrap_or_default()
+    }
+
     /// The time up to which everything that the log has was read; at most `now_ns`.
     #[must_use]
     pub fn read_until(&self, now_ns: u64) -> u64 {

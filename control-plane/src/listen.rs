@@ -29,6 +29,9 @@ pub enum ListenError {
     Ambiguous { id: String, count: usize },
 }
 
+/// Records read of each lane before the calls that ended by then are put away.
+const BUDGET: usize = 65_536;
+
 /// The call in progress that has `id` as its Call-ID, or as the beginning of its id. `note` is where the daemon
 /// would begin to read.
 ///
@@ -46,6 +49,14 @@ pub fn find(
     let mut config = config.clone();
     config.recording.default = RecordDefault::All;
     let mut intake = setup::intake(&config, &metrics);
+    while follower.signalling(u64::MAX, BUDGET, &mut intake) + follower.media(BUDGET, &mut intake)
+        > 0
+    {
+        // The daemon's to finish and to command; here only what is still open counts.
+        intake.tick(follower.read_until(follower.latest_ns()));
+        intake.take_finished();
+        intake.take_commands();
+    }
     follower.rest(&mut intake)?;
     let is_meant = |call: &&Call| call.call_id == id || call.id.starts_with(id);
     let mut meant: Vec<&Call> = intake.table.iter().filter(is_meant).collect();

@@ -26,11 +26,18 @@ pub(crate) struct BlockReader {
     buffer: Vec<u8>,
     /// File offset of the buffer's first byte.
     start: u64,
+    /// How much is read at least, where there is so much.
+    ahead: usize,
 }
 
 impl BlockReader {
     pub(crate) fn new(disk: Arc<dyn Disk>, file: File, identity: Identity) -> Self {
-        Self { disk, file, identity, buffer: Vec::new(), start: 0 }
+        Self { disk, file, identity, buffer: Vec::new(), start: 0, ahead: READ_BYTES }
+    }
+
+    /// For blocks that are not read in order: no more at a time than `bytes`.
+    pub(crate) fn read_ahead(self, bytes: usize) -> Self {
+        Self { ahead: bytes, ..self }
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -72,6 +79,12 @@ impl BlockReader {
             return Err("block checksum is wrong");
         }
         Ok(header)
+    }
+
+    /// Bytes of the file, if they are there from the last block that was read.
+    pub(crate) fn held(&self, offset: u64, length: usize) -> Option<&[u8]> {
+        let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.buffer.get(from..from.checked_add(length)?)
     }
 
     /// What lies behind the header of the block that [`Self::read`] read last.
@@ -123,30 +136,34 @@ impl BlockReader {
         if offset.checked_add(length as u64).is_none_or(|end| end > limit) {
             return Err("block runs over the end");
         }
-        let held = self.start..self.start + self.buffer.len() as u64;
-        if !(held.contains(&offset) && offset + length as u64 <= held.end) {
+        if self.held(offset, length).is_none() {
             self.fill(offset, length, limit)?;
         }
         Ok(&self.buffer[(offset - self.start) as usize..])
     }
 
     fn fill(&mut self, offset: u64, length: usize, limit: u64) -> Result<(), &'static str> {
-        let wanted = length.max(READ_BYTES).min((limit - offset) as usize);
+        let wanted = length.max(self.ahead).min((limit - offset) as usize);
         self.buffer.resize(wanted, 0);
         self.start = offset;
-        let mut filled = 0;
-        while filled < wanted {
-            let at = offset + filled as u64;
-            match self.disk.read_at(&self.file, &mut self.buffer[filled..], at) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(_) => break,
-            }
-        }
+        let filled = read_fully(&*self.disk, &self.file, &mut self.buffer, offset);
         self.buffer.truncate(filled);
         if filled < length { Err("file cannot be read here") } else { Ok(()) }
     }
+}
+
+/// Reads until `buffer` is full, the file ends, or it cannot be read. Returns how much was read.
+pub(crate) fn read_fully(disk: &dyn Disk, file: &File, buffer: &mut [u8], offset: u64) -> usize {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match disk.read_at(file, &mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    filled
 }
 
 /// Unpacks LZ4 into exactly `raw_len` bytes.

@@ -32,6 +32,14 @@ impl Segment {
         self.header.seq
     }
 
+    /// The same with no more than its header mapped: what was written stays the kernel's affair, and is none of
+    /// this process's memory.
+    fn without_contents(&self) -> io::Result<Self> {
+        let file = self.file.try_clone()?;
+        let map = Arc::new(self.map.of_header(&file)?);
+        Ok(Self { header: self.header, file, map })
+    }
+
     pub(crate) fn is_durable(&self) -> bool {
         self.map.words().synced() >= self.map.words().committed()
     }
@@ -187,7 +195,8 @@ impl Depot {
     /// Closes a segment: the next one is there already, so that a follower finds it.
     fn retire(&self, old: Arc<Segment>) {
         old.map.close();
-        self.state().unsynced.push_back(old);
+        let waiting = old.without_contents().map_or(old, Arc::new);
+        self.state().unsynced.push_back(waiting);
         self.sync_overdue();
     }
 

@@ -8,7 +8,6 @@ use crate::block_reader::{BlockReader, Identity};
 use crate::disk::{Disk, RealDisk};
 use crate::file_name::{self, FileName};
 use crate::limits::{BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES};
-use crate::map::Extent;
 use crate::open_segment::OpenSegment;
 use crate::record::{self, Placed};
 use crate::{Cursor, LaneId, LaneKind, ReadError, Record, RecordMeta, RecordPos};
@@ -265,7 +264,7 @@ impl Follower {
     /// Goes to the start of a segment; false if there is none of that number.
     fn enter(&mut self, kind: LaneKind, seq: u32) -> Result<bool, ReadError> {
         let name = FileName::live(self.lane, kind, seq);
-        let opened = OpenSegment::open(&*self.disk, &self.dir, name, Extent::HeaderPage)?;
+        let opened = OpenSegment::open(&*self.disk, &self.dir, name)?;
         let Some((open, file)) = opened else { return Ok(false) };
         let identity = Identity { seq, epoch: Some(open.header.epoch) };
         let reader = BlockReader::new(Arc::clone(&self.disk), file, identity);

@@ -43,8 +43,10 @@ pub const UNSYNCED_MAX: usize = 64;
 
 /// What a reader fetches at once; longer blocks are fetched whole.
 pub const READ_BYTES: usize = 256 << 10;
-/// Segments that a `Log` keeps mapped.
-pub const MAPS_MAX: usize = 64;
+/// What is read of a record at once; longer ones are read whole. Most hold 20 ms of speech.
+pub const PIECE_BYTES: usize = 320;
+/// Segments that a `Log` keeps open.
+pub const OPEN_MAX: usize = 64;
 /// Unpacked blocks that a `Log` keeps.
 pub const UNPACKED_MAX: usize = 16;
 

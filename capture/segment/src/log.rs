@@ -1,18 +1,18 @@
 //! Random access to every lane of a folder.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::block::{self, BlockHeader};
-use crate::block_reader::{BlockReader, Identity, unpack};
+use crate::block;
+use crate::block_reader::{BlockReader, Identity, read_fully, unpack};
 use crate::disk::{Disk, RealDisk};
 use crate::file_name::{self, FileName, Role};
 use crate::limits::{
-    BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES, MAPS_MAX, RECORD_ALIGN, RECORD_HEADER_BYTES,
+    BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES, OPEN_MAX, PIECE_BYTES, RECORD_ALIGN,
     UNPACKED_MAX,
 };
-use crate::map::Extent;
 use crate::open_segment::OpenSegment;
 use crate::record::{self, RECORD_LEN};
 use crate::{LaneId, LaneKind, ReadError, Record, RecordPos, SegmentError};
@@ -33,26 +33,35 @@ pub struct SegmentInfo {
     pub closed: bool,
 }
 
-/// Reads records by position; keeps a bounded number of segments mapped. One thread owns it.
+/// Reads records by position; keeps a bounded number of segments open. One thread owns it.
 #[derive(Debug)]
 pub struct Log {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    maps: Vec<Mapped>,
+    opened: Vec<Opened>,
     unpacked: Vec<Unpacked>,
+    piece: Piece,
     /// Counts uses, so that the one unused for longest can be given up.
     clock: u64,
 }
 
 #[derive(Debug)]
-struct Mapped {
+struct Opened {
     lane: LaneId,
     seq: u32,
     open: OpenSegment,
     reader: BlockReader,
-    /// One bit for each cache line that begins a block whose checksum was seen to hold.
-    checked: Vec<u64>,
+    /// Where the blocks begin whose checksum was seen to hold, and where what they hold ends.
+    checked: HashMap<u64, u64>,
     used: u64,
+}
+
+/// The bytes that were read last, and whose they are.
+#[derive(Debug, Default)]
+struct Piece {
+    of: Option<(LaneId, u32)>,
+    offset: u64,
+    bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -73,16 +82,22 @@ impl Log {
     /// As [`Self::open`], on another disk.
     pub fn open_on(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, SegmentError> {
         disk.list(dir).map_err(|source| SegmentError::io("list", dir, source))?;
-        Ok(Self { disk, dir: dir.to_owned(), maps: Vec::new(), unpacked: Vec::new(), clock: 0 })
+        Ok(Self {
+            disk,
+            dir: dir.to_owned(),
+            opened: Vec::new(),
+            unpacked: Vec::new(),
+            piece: Piece::default(),
+            clock: 0,
+        })
     }
 
-    /// The record at `pos`; media is borrowed from the map, without a copy. What is lent stays what it is
-    /// until the segment is released (S5).
+    /// The record at `pos`, which stays what it is until its segment is released (S5).
     pub fn read(&mut self, lane: LaneId, pos: RecordPos) -> Result<Record<'_>, ReadError> {
         self.clock += 1;
-        let at = self.mapped(lane, pos)?;
-        match self.maps[at].open.header.kind {
-            LaneKind::Media => self.maps[at].record(pos),
+        let at = self.opened(lane, pos)?;
+        match self.opened[at].open.header.kind {
+            LaneKind::Media => self.opened[at].record(pos, &mut self.piece, &*self.disk),
             LaneKind::Signalling => self.unpacked_record(at, pos),
         }
     }
@@ -130,7 +145,7 @@ impl Log {
         for seq in seqs {
             let name = FileName::live(lane, kind, seq);
             // Released since the folder was listed: left out.
-            let opened = OpenSegment::open(&*self.disk, &self.dir, name, Extent::HeaderPage)?;
+            let opened = OpenSegment::open(&*self.disk, &self.dir, name)?;
             let Some((open, _)) = opened else { continue };
             let closed = open.map.words().is_closed();
             infos.push(SegmentInfo {
@@ -146,46 +161,46 @@ impl Log {
         Ok(infos)
     }
 
-    /// Where in `maps` the position's segment is.
-    fn mapped(&mut self, lane: LaneId, pos: RecordPos) -> Result<usize, ReadError> {
+    /// Where in `opened` the position's segment is.
+    fn opened(&mut self, lane: LaneId, pos: RecordPos) -> Result<usize, ReadError> {
         let seq = pos.seq();
-        let found = self.maps.iter().position(|mapped| mapped.seq == seq && mapped.lane == lane);
+        let found = self.opened.iter().position(|held| held.seq == seq && held.lane == lane);
         if let Some(at) = found {
-            let open = &self.maps[at].open;
+            let open = &self.opened[at].open;
             if open.map.words().is_live(seq) && !open.is_moved() {
-                self.maps[at].used = self.clock;
+                self.opened[at].used = self.clock;
                 // The next read most likely wants the same one.
-                self.maps.swap(0, at);
+                self.opened.swap(0, at);
                 return Ok(0);
             }
-            self.maps.swap_remove(at);
+            self.opened.swap_remove(at);
         }
-        let mapped = self.map(lane, pos)?;
-        if self.maps.len() == MAPS_MAX {
-            let oldest = (0..self.maps.len()).min_by_key(|&at| self.maps[at].used);
-            self.maps.swap_remove(oldest.expect("MAPS_MAX is not zero"));
+        let opened = self.open_segment(lane, pos)?;
+        if self.opened.len() == OPEN_MAX {
+            let oldest = (0..self.opened.len()).min_by_key(|&at| self.opened[at].used);
+            self.opened.swap_remove(oldest.expect("OPEN_MAX is not zero"));
         }
-        self.maps.push(mapped);
-        Ok(self.maps.len() - 1)
+        self.opened.push(opened);
+        Ok(self.opened.len() - 1)
     }
 
-    fn map(&self, lane: LaneId, pos: RecordPos) -> Result<Mapped, ReadError> {
+    fn open_segment(&self, lane: LaneId, pos: RecordPos) -> Result<Opened, ReadError> {
         let seq = pos.seq();
         let lane_files = file_name::live_seqs(&*self.disk, &self.dir, lane)?;
         let Some((kind, seqs)) = lane_files else { return Err(ReadError::NoRecord { lane, pos }) };
         let name = FileName::live(lane, kind, seq);
-        let opened = OpenSegment::open(&*self.disk, &self.dir, name, Extent::Whole)?;
+        let opened = OpenSegment::open(&*self.disk, &self.dir, name)?;
         let Some((open, file)) = opened else {
             return Err(ReadError::Gone { lane, seq, oldest: seqs.first().copied() });
         };
-        Ok(Mapped::new(lane, open, file, &self.disk, self.clock))
+        Ok(Opened::new(lane, open, file, &self.disk, self.clock))
     }
 
     /// A record of a block that may be packed.
     fn unpacked_record(&mut self, at: usize, pos: RecordPos) -> Result<Record<'_>, ReadError> {
-        let mapped = &mut self.maps[at];
-        let (lane, seq) = (mapped.lane, mapped.seq);
-        let epoch = mapped.open.header.epoch;
+        let opened = &mut self.opened[at];
+        let (lane, seq) = (opened.lane, opened.seq);
+        let epoch = opened.open.header.epoch;
         let block = (pos.offset(LaneKind::Signalling) / BLOCK_ALIGN) as u32;
         let wanted = |held: &Unpacked| {
             (held.lane, held.seq, held.epoch, held.block) == (lane, seq, epoch, block)
@@ -194,7 +209,7 @@ impl Log {
             Some(slot) => slot,
             None => {
                 let mut raw = Vec::new();
-                mapped.unpack_block(pos, &mut raw)?;
+                opened.unpack_block(pos, &mut raw)?;
                 if self.unpacked.len() == UNPACKED_MAX {
                     let oldest = (0..UNPACKED_MAX).min_by_key(|&slot| self.unpacked[slot].used);
                     self.unpacked.swap_remove(oldest.expect("UNPACKED_MAX is not zero"));
@@ -216,61 +231,104 @@ impl Log {
     }
 }
 
-impl Mapped {
+impl Opened {
     fn new(lane: LaneId, open: OpenSegment, file: File, disk: &Arc<dyn Disk>, used: u64) -> Self {
         let seq = open.header.seq;
         let identity = Identity { seq, epoch: Some(open.header.epoch) };
-        let reader = BlockReader::new(Arc::clone(disk), file, identity);
-        let lines = (open.file_bytes / BLOCK_ALIGN) as usize;
-        Self { lane, seq, open, reader, checked: vec![0; lines.div_ceil(64)], used }
+        let reader = BlockReader::new(Arc::clone(disk), file, identity)
+            .read_ahead(open.header.block_bytes as usize);
+        Self { lane, seq, open, reader, checked: HashMap::new(), used }
     }
 
-    /// A record that lies as it is in the map.
-    fn record(&mut self, pos: RecordPos) -> Result<Record<'_>, ReadError> {
+    /// A record that lies as it is in the file, read into `piece`: many calls at a time have few records
+    /// in each block, so a block is read as a whole only once, to check it.
+    fn record<'a>(
+        &mut self,
+        pos: RecordPos,
+        piece: &'a mut Piece,
+        disk: &dyn Disk,
+    ) -> Result<Record<'a>, ReadError> {
         let no_record = ReadError::NoRecord { lane: self.lane, pos };
         let offset = pos.offset(LaneKind::Media);
-        let Some(distance) = self.distance_to_block(offset) else { return Err(no_record) };
-        let Some(block) = offset.checked_sub(distance) else { return Err(no_record) };
-        self.check_block(block)?;
-        let Some(bytes) = self.block_bytes(block) else { return Err(no_record) };
-        let at = (offset - block - BLOCK_HEADER_BYTES) as usize;
-        let Ok(placed) = record::decode(bytes, at) else { return Err(no_record) };
-        let frame = &bytes[placed.frame..placed.frame + placed.meta.frame_len as usize];
-        Ok(Record { meta: placed.meta, frame, pos })
-    }
-
-    fn distance_to_block(&self, offset: u64) -> Option<u64> {
         if !offset.is_multiple_of(RECORD_ALIGN) || offset < HEADER_BYTES {
-            return None;
-        }
-        let bytes = self.open.map.committed_bytes(offset..offset + RECORD_HEADER_BYTES)?;
-        let distance = record::distance_to_block(bytes.first_chunk::<RECORD_LEN>()?);
-        (distance >= BLOCK_HEADER_BYTES).then_some(distance)
-    }
-
-    /// What lies behind the header of a block that was checked.
-    fn block_bytes(&self, block: u64) -> Option<&[u8]> {
-        let contents = block + BLOCK_HEADER_BYTES;
-        let head = self.open.map.committed_bytes(block..contents)?;
-        let header = BlockHeader::decode(head.first_chunk()?).ok()?;
-        self.open.map.committed_bytes(contents..contents + u64::from(header.stored_len))
-    }
-
-    /// Reads the block once, by reading: the checksum, and that the disk gives it back at all.
-    fn check_block(&mut self, block: u64) -> Result<(), ReadError> {
-        let line = (block / BLOCK_ALIGN) as usize;
-        let aligned = block.is_multiple_of(BLOCK_ALIGN);
-        if aligned && self.checked.get(line / 64).is_some_and(|word| word >> (line % 64) & 1 == 1) {
-            return Ok(());
+            return Err(no_record);
         }
         let mark = self.open.committed();
-        if let Err(reason) = self.reader.read(block, mark) {
-            self.reader.forget();
-            let (lane, seq) = (self.lane, self.seq);
-            return Err(ReadError::Corrupt { lane, seq, offset: block, reason });
+        let distance = record::distance_to_block(self.head(pos, mark, piece, disk)?);
+        let at = distance.checked_sub(BLOCK_HEADER_BYTES);
+        let block = offset.checked_sub(distance);
+        let (Some(at), Some(block)) = (at, block) else { return Err(no_record) };
+        let end = self.check_block(block, mark)?;
+        let head = self.head(pos, end, piece, disk)?;
+        let Ok(meta) = record::decode_header(head, at as usize) else { return Err(no_record) };
+        let length = RECORD_LEN + meta.frame_len as usize;
+        let bytes = self.piece(pos, length, end, piece, disk)?;
+        Ok(Record { meta, frame: &bytes[RECORD_LEN..], pos })
+    }
+
+    fn head<'a>(
+        &self,
+        pos: RecordPos,
+        limit: u64,
+        piece: &'a mut Piece,
+        disk: &dyn Disk,
+    ) -> Result<&'a [u8; RECORD_LEN], ReadError> {
+        let bytes = self.piece(pos, RECORD_LEN, limit, piece, disk)?;
+        Ok(bytes.first_chunk().expect("it has the length that was asked for"))
+    }
+
+    /// `length` bytes of the file from `pos`, which must lie before `limit`.
+    fn piece<'a>(
+        &self,
+        pos: RecordPos,
+        length: usize,
+        limit: u64,
+        piece: &'a mut Piece,
+        disk: &dyn Disk,
+    ) -> Result<&'a [u8], ReadError> {
+        let (lane, seq) = (self.lane, self.seq);
+        let offset = pos.offset(LaneKind::Media);
+        if offset.checked_add(length as u64).is_none_or(|end| end > limit) {
+            return Err(ReadError::NoRecord { lane, pos });
         }
-        self.checked[line / 64] |= 1 << (line % 64);
-        Ok(())
+        let of = Some((lane, seq));
+        if (piece.of, piece.offset) != (of, offset) || piece.bytes.len() < length {
+            (piece.of, piece.offset) = (of, offset);
+            let wanted = length.max(PIECE_BYTES).min((limit - offset) as usize);
+            let held = self.reader.held(offset, wanted);
+            match held.or_else(|| self.reader.held(offset, length)) {
+                Some(held) => {
+                    piece.bytes.clear();
+                    piece.bytes.extend_from_slice(held);
+                }
+                None => {
+                    piece.bytes.resize(wanted, 0);
+                    let read = read_fully(disk, self.reader.file(), &mut piece.bytes, offset);
+                    piece.bytes.truncate(read);
+                }
+            }
+        }
+        let reason = "record cannot be read";
+        piece.bytes.get(..length).ok_or(ReadError::Corrupt { lane, seq, offset, reason })
+    }
+
+    /// Reads the block once, for its checksum. Returns where what it holds ends.
+    fn check_block(&mut self, block: u64, mark: u64) -> Result<u64, ReadError> {
+        if let Some(end) = self.checked.get(&block) {
+            return Ok(*end);
+        }
+        match self.reader.read(block, mark) {
+            Ok(header) => {
+                let end = block + BLOCK_HEADER_BYTES + u64::from(header.stored_len);
+                self.checked.insert(block, end);
+                Ok(end)
+            }
+            Err(reason) => {
+                self.reader.forget();
+                let (lane, seq) = (self.lane, self.seq);
+                Err(ReadError::Corrupt { lane, seq, offset: block, reason })
+            }
+        }
     }
 
     fn unpack_block(&mut self, pos: RecordPos, raw: &mut Vec<u8>) -> Result<(), ReadError> {

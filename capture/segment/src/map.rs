@@ -1,11 +1,9 @@
 //! Segments as memory: the only place that touches a mapping.
 //!
 //! A mapping is shared with other processes, so no reference is ever made to bytes that somebody may
-//! still write. Three rules make the references sound that are made:
+//! still write. Two rules make the references sound that are made:
 //!
 //! - the words that move (mark, state, …) are only touched as atomics;
-//! - bytes below the committed mark are written no more (S1) until the segment is released, which S5
-//!   forbids while anybody needs them;
 //! - bytes above the mark belong to the one [`Pen`] of the segment, in the one process that holds the
 //!   lane's lock.
 //!
@@ -14,7 +12,6 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -45,43 +42,21 @@ pub(crate) enum Extent {
     Whole,
 }
 
-/// A mapping for reading.
+/// A header page, mapped for reading.
 #[derive(Debug)]
 pub(crate) struct ReadMap {
     raw: MmapRaw,
 }
 
 impl ReadMap {
-    /// `file_bytes` is the file's length, at least a header page.
-    pub(crate) fn new(file: &File, extent: Extent, file_bytes: u64) -> io::Result<Self> {
-        assert!(file_bytes >= HEADER_BYTES);
-        let length = match extent {
-            Extent::HeaderPage => HEADER_BYTES,
-            Extent::Whole => file_bytes,
-        };
-        let raw = MmapOptions::new().len(length as usize).map_raw_read_only(file)?;
+    /// Maps the header page; the file has one.
+    pub(crate) fn new(file: &File) -> io::Result<Self> {
+        let raw = MmapOptions::new().len(HEADER_BYTES as usize).map_raw_read_only(file)?;
         Ok(Self { raw })
     }
 
     pub(crate) fn words(&self) -> Words<'_> {
         Words { raw: &self.raw }
-    }
-
-    /// Bytes that are committed: the caller has read a mark at or behind the range's end. `None` if
-    /// they are outside of the mapping.
-    pub(crate) fn committed_bytes(&self, range: Range<u64>) -> Option<&[u8]> {
-        if range.start > range.end
-            || range.end > self.raw.len() as u64
-            || range.end > self.words().committed()
-        {
-            return None;
-        }
-        let length = (range.end - range.start) as usize;
-        // SAFETY: inside the mapping, as just checked, which lives as long as `self`. Below the
-        // committed mark, so nobody writes them (see the module).
-        Some(unsafe {
-            std::slice::from_raw_parts(self.raw.as_ptr().add(range.start as usize), length)
-        })
     }
 }
 
@@ -91,7 +66,7 @@ impl ReadMap {
 pub(crate) struct WriteMap {
     raw: MmapRaw,
     /// A sync of the file failed: it is written no more and never synced again (S6).
-    failed: AtomicBool,
+    failed: Arc<AtomicBool>,
 }
 
 impl WriteMap {
@@ -103,7 +78,13 @@ impl WriteMap {
             Extent::Whole => file_bytes,
         };
         let raw = MmapOptions::new().len(length as usize).map_raw(file)?;
-        Ok(Self { raw, failed: AtomicBool::new(false) })
+        Ok(Self { raw, failed: Arc::default() })
+    }
+
+    /// Another mapping of the same file, of its header page only. Whether a sync failed is known to both.
+    pub(crate) fn of_header(&self, file: &File) -> io::Result<Self> {
+        let map = Self::new(file, Extent::HeaderPage, HEADER_BYTES)?;
+        Ok(Self { failed: Arc::clone(&self.failed), ..map })
     }
 
     pub(crate) fn populate(&self, disk: &dyn Disk) -> io::Result<()> {

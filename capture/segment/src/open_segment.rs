@@ -9,7 +9,7 @@ use crate::disk::{Access, Disk};
 use crate::file_name::FileName;
 use crate::header::Header;
 use crate::limits::{BLOCK_ALIGN, HEADER_BYTES};
-use crate::map::{Extent, ReadMap};
+use crate::map::ReadMap;
 
 #[derive(Debug)]
 pub(crate) struct OpenSegment {
@@ -27,7 +27,6 @@ impl OpenSegment {
         disk: &dyn Disk,
         dir: &Path,
         name: FileName,
-        extent: Extent,
     ) -> Result<Option<(Self, File)>, SegmentError> {
         let path = name.in_dir(dir);
         let file = match disk.open(&path, Access::Read) {
@@ -40,8 +39,7 @@ impl OpenSegment {
         if file_bytes < HEADER_BYTES {
             return Err(SegmentError::Format { path, reason: "shorter than a header" });
         }
-        let map = ReadMap::new(&file, extent, file_bytes)
-            .map_err(|source| SegmentError::io("map", &path, source))?;
+        let map = ReadMap::new(&file).map_err(|source| SegmentError::io("map", &path, source))?;
         let header = match Header::decode(&map.words().fixed()) {
             Ok(header) => header,
             Err(reason) => return Err(SegmentError::Format { path, reason }),

@@ -54,7 +54,7 @@ pub struct RecordMeta {
     pub verdict: u8,
 }
 
-/// A record as read; borrows the map or the block it was unpacked into.
+/// A record as read; borrows what it was read or unpacked into.
 #[derive(Copy, Clone, Debug)]
 pub struct Record<'a> {
     pub meta: RecordMeta,
@@ -108,18 +108,31 @@ pub(crate) fn encode(meta: &RecordMeta, frame_len: u32, at: usize) -> [u8; RECOR
 /// The record that begins at `at` in a block's unpacked bytes. The error is the reason why there is
 /// none.
 pub(crate) fn decode(raw: &[u8], at: usize) -> Result<Placed, &'static str> {
-    let Some(bytes) = raw.get(at..at + RECORD_LEN) else {
+    let Some(bytes) = raw.get(at..).and_then(<[u8]>::first_chunk) else {
         return Err("record header runs over the block's end");
     };
+    let meta = decode_header(bytes, at)?;
+    let frame = at + RECORD_LEN;
+    let frame_len = meta.frame_len as usize;
+    if frame + frame_len > raw.len() {
+        return Err("record runs over the block's end");
+    }
+    Ok(Placed { meta, frame, next: at + record_len(frame_len) })
+}
+
+/// The header of a record that begins `at` bytes behind the block's header.
+pub(crate) fn decode_header(
+    bytes: &[u8; RECORD_LEN],
+    at: usize,
+) -> Result<RecordMeta, &'static str> {
     if le_u16(bytes, 34) != back(at) {
         return Err("record is not where it says");
     }
     let frame_len = le_u32(bytes, 20);
-    let frame = at + RECORD_LEN;
-    if frame_len > FRAME_BYTES_MAX || frame + frame_len as usize > raw.len() {
-        return Err("record runs over the block's end");
+    if frame_len > FRAME_BYTES_MAX {
+        return Err("record is longer than any");
     }
-    let meta = RecordMeta {
+    Ok(RecordMeta {
         ts_ns: le_u64(bytes, 0),
         prev: RecordPos(le_u64(bytes, 8)),
         flow: le_u32(bytes, 16),
@@ -132,8 +145,7 @@ pub(crate) fn decode(raw: &[u8], at: usize) -> Result<Placed, &'static str> {
         link: bytes[37],
         source: bytes[38],
         verdict: bytes[39],
-    };
-    Ok(Placed { meta, frame, next: at + record_len(frame_len as usize) })
+    })
 }
 
 /// Bytes from the block's header to the record whose header begins with `bytes`.

@@ -10,7 +10,6 @@ use crate::block_reader::{BlockReader, Identity};
 use crate::disk::{Disk, RealDisk};
 use crate::file_name::{self, FileName, Role};
 use crate::limits::{BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES};
-use crate::map::Extent;
 use crate::open_segment::OpenSegment;
 use crate::{LaneKind, RecordPos, SegmentError, record};
 
@@ -41,7 +40,7 @@ pub fn verify_on(disk: Arc<dyn Disk>, dir: &Path) -> Result<Vec<Breach>, Segment
     let live = file_name::list(&*disk, dir)?.into_iter().filter(|name| name.role == Role::Live);
     for name in live {
         let mut found = Vec::new();
-        match OpenSegment::open(&*disk, dir, name, Extent::HeaderPage) {
+        match OpenSegment::open(&*disk, dir, name) {
             // Released meanwhile.
             Ok(None) => {}
             Ok(Some((open, file))) => {

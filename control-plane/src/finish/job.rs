@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::places::Places;
 use super::rows::{self, Findings};
-use super::source::{FlowRecords, LogPackets};
+use super::source::{FlowRecords, LogPackets, Shelf};
 use crate::call::select::{self, Heard, Question, Selection};
 use crate::call::{Call, Party};
 use crate::setup::segments_dir;
@@ -44,6 +44,16 @@ pub struct Workshop<'a> {
     pub decoders: &'a Decoders,
 }
 
+impl Workshop<'_> {
+    /// The log that the calls' packets are in.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open_log(&self) -> Result<Log, JobError> {
+        Log::open(&segments_dir(self.data_dir)).map_err(|source| JobError::Log { source })
+    }
+}
+
 /// A finished call, ready for the catalog.
 #[derive(Debug)]
 pub struct Done {
@@ -65,11 +75,11 @@ impl Done {
 /// Finishes one call.
 ///
 /// # Errors
-/// The log cannot be opened, or the files cannot be made durable.
-pub fn finish(call: &Call, shop: &Workshop<'_>) -> Result<Done, JobError> {
+/// The files cannot be made durable.
+pub fn finish(call: &Call, shop: &Workshop<'_>, log: &mut Log) -> Result<Done, JobError> {
     let selection = selection(call, shop);
     let (recording, parts) = match call.is_recorded() && !selection.heard.is_empty() {
-        true => record(call, &selection, shop)?,
+        true => record(call, &selection, shop, log)?,
         false => (None, Vec::new()),
     };
     let findings = Findings {
@@ -95,7 +105,8 @@ pub fn render_so_far(
     sink: &mut dyn io::Write,
 ) -> Result<Option<RenderReport>, JobError> {
     let selection = selection(call, shop);
-    let packets = Gathered::of(call, &selection, shop.data_dir)?;
+    let mut log = shop.open_log()?;
+    let packets = Gathered::of(call, &selection, &mut log);
     let inputs = packets.inputs(call, &selection);
     match earwitness_recording::render(&inputs, shop.options, sink, shop.decoders) {
         Ok(report) => Ok(Some(report)),
@@ -117,8 +128,9 @@ fn record(
     call: &Call,
     selection: &Selection,
     shop: &Workshop<'_>,
+    log: &mut Log,
 ) -> Result<(Option<FinishedRecording>, Vec<Option<Packets>>), JobError> {
-    let packets = Gathered::of(call, selection, shop.data_dir)?;
+    let packets = Gathered::of(call, selection, log);
     let facts = facts(call, &packets);
     let result = earwitness_recording::finalize(
         &facts,
@@ -136,32 +148,31 @@ fn record(
 }
 
 /// The packets of the voices that are heard, and what their payload types mean.
-struct Gathered {
-    packets: Vec<LogPackets>,
+struct Gathered<'l> {
+    packets: Vec<LogPackets<'l>>,
     payload_types: Vec<Vec<PayloadType>>,
     /// Of each stream that is a part of a voice, what came of it; the recording counts whole voices.
     parts: Vec<Option<Packets>>,
     broken: Vec<(u64, u64, String)>,
 }
 
-impl Gathered {
-    fn of(call: &Call, selection: &Selection, data_dir: &Path) -> Result<Self, JobError> {
-        let log = Log::open(&segments_dir(data_dir)).map_err(|source| JobError::Log { source })?;
-        let log = Rc::new(RefCell::new(log));
+impl<'l> Gathered<'l> {
+    fn of(call: &Call, selection: &Selection, log: &'l mut Log) -> Self {
+        let shelf = Rc::new(RefCell::new(Shelf::new(log)));
         let mut walked: BTreeMap<usize, FlowRecords> = BTreeMap::new();
         let mut broken = Vec::new();
         for heard in &selection.heard {
             let flow = &call.media.flows[heard.flow];
             let records = walked
                 .entry(heard.flow)
-                .or_insert_with(|| FlowRecords::walk(&mut log.borrow_mut(), flow));
+                .or_insert_with(|| FlowRecords::walk(&mut shelf.borrow_mut(), flow));
             let news = std::mem::take(&mut records.broken);
             broken.extend(news.into_iter().map(|why| (flow.first_ns, flow.last_ns, why)));
         }
         let voices = selection.voices();
         let count = |heard: &Heard| {
             let records = walked.get(&heard.flow).filter(|_| voices[heard.voice].len() > 1)?;
-            Some(records.count(&mut log.borrow_mut(), heard.ssrc, heard.until_ns))
+            Some(records.count(&mut shelf.borrow_mut(), heard.ssrc, heard.until_ns))
         };
         let parts = selection.heard.iter().map(count).collect();
         let mut gathered = Self { packets: Vec::new(), payload_types: Vec::new(), parts, broken };
@@ -169,11 +180,11 @@ impl Gathered {
             let of_parts = parts
                 .iter()
                 .filter_map(|heard| Some((walked.get(&heard.flow)?, heard.ssrc, heard.until_ns)));
-            gathered.packets.push(LogPackets::of_voice(&log, of_parts));
+            gathered.packets.push(LogPackets::of_voice(&shelf, of_parts));
             let types = parts.iter().map(|heard| payload_types(call, heard));
             gathered.payload_types.push(without_repetition(types.flatten()));
         }
-        Ok(gathered)
+        gathered
     }
 
     fn inputs<'a>(&'a self, call: &Call, selection: &Selection) -> Vec<StreamInput<'a>> {
@@ -253,7 +264,7 @@ fn without_repetition(said: impl Iterator<Item = PayloadType>) -> Vec<PayloadTyp
 /// How far media may overtake the SDP that explains it.
 const OVERTAKEN_NS: u64 = 2_000_000_000;
 
-fn facts(call: &Call, gathered: &Gathered) -> CallFacts {
+fn facts(call: &Call, gathered: &Gathered<'_>) -> CallFacts {
     let of_log = call.ledger.iter().map(|gap| CaptureGap {
         from_ns: gap.from_ns,
         until_ns: gap.until_ns,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use earwitness_codec::Decoders;
 use earwitness_recording::RenderOptions;
+use earwitness_segment::Log;
 use earwitness_wire::Endpoint;
 
 use super::job::{self, Done, JobError, Workshop};
@@ -17,6 +18,9 @@ use crate::metrics::Metrics;
 
 /// Jobs handed to the threads ahead of their work.
 const QUEUE_JOBS: usize = 64;
+/// For so long a thread keeps its log open while there are calls: segments that were removed meanwhile keep their
+/// room on the disk until then.
+const LOG_HELD_MAX: Duration = Duration::from_secs(10);
 
 /// What all jobs share.
 #[derive(Debug)]
@@ -184,14 +188,33 @@ fn work(
         aliases: &options.aliases,
         decoders: &options.decoders,
     };
+    let mut held = None;
     for call in queue {
         let began = Instant::now();
-        let result = job::finish(&call, &shop);
+        let result = finish(&call, &shop, &mut held);
         if matches!(&result, Ok(done) if done.recording.is_some()) {
             metrics.finish_seconds.observe(began.elapsed().as_secs_f64());
         }
         if report.send((call, result)).is_err() {
             return;
         }
+        if queue.is_empty() {
+            held = None;
+        }
     }
+}
+
+/// A log that is used for one call after the other: a block is checked once for all that have packets in it.
+struct HeldLog {
+    log: Log,
+    opened: Instant,
+}
+
+fn finish(call: &Call, shop: &Workshop<'_>, held: &mut Option<HeldLog>) -> Result<Done, JobError> {
+    held.take_if(|held| held.opened.elapsed() > LOG_HELD_MAX);
+    let held = match held {
+        Some(held) => held,
+        None => held.insert(HeldLog { log: shop.open_log()?, opened: Instant::now() }),
+    };
+    job::finish(call, shop, &mut held.log)
 }
