@@ -32,6 +32,8 @@ const HOLE_NS: u64 = 3_600_000_000_000;
 const PENDING_MAX: usize = 256;
 /// Packets between two looks at the clock, for progress.
 const PACKETS_BETWEEN_LOOKS: u64 = 4096;
+/// The segment that is written is in memory, and here nobody waits for the next one.
+const SEGMENT_MIB_MAX: u32 = 16;
 /// Memory of the ring that holds undecided media.
 const MIB: usize = 1 << 20;
 
@@ -168,7 +170,7 @@ fn open_line(config: &Config, data_dir: &Path) -> Result<Line, ReplayError> {
         UnmatchedMedia::Drop => Unmatched::Drop,
         UnmatchedMedia::Keep => Unmatched::Keep,
     };
-    options.drain.media.segment_bytes = u64::from(capture.segment_mib) << 20;
+    options.drain.media.segment_bytes = u64::from(capture.segment_mib.min(SEGMENT_MIB_MAX)) << 20;
     options.rings.residence = Residence::Locked;
     let line = Line::open(options.clone()).or_else(|_| {
         // Nothing is lost by paging here: the files wait.

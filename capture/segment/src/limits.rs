@@ -45,6 +45,8 @@ pub const UNSYNCED_MAX: usize = 64;
 pub const READ_BYTES: usize = 256 << 10;
 /// What is read of a record at once; longer ones are read whole. Most hold 20 ms of speech.
 pub const PIECE_BYTES: usize = 320;
+/// Records that are read by themselves of one block in a row; for the next, the whole block is read.
+pub const PIECES_OF_BLOCK_MAX: u32 = 8;
 /// Segments that a `Log` keeps open.
 pub const OPEN_MAX: usize = 64;
 /// Unpacked blocks that a `Log` keeps.

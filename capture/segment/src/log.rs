@@ -10,8 +10,8 @@ use crate::block_reader::{BlockReader, Identity, read_fully, unpack};
 use crate::disk::{Disk, RealDisk};
 use crate::file_name::{self, FileName, Role};
 use crate::limits::{
-    BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES, OPEN_MAX, PIECE_BYTES, RECORD_ALIGN,
-    UNPACKED_MAX,
+    BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES, OPEN_MAX, PIECE_BYTES, PIECES_OF_BLOCK_MAX,
+    RECORD_ALIGN, UNPACKED_MAX,
 };
 use crate::open_segment::OpenSegment;
 use crate::record::{self, RECORD_LEN};
@@ -53,6 +53,8 @@ struct Opened {
     reader: BlockReader,
     /// Where the blocks begin whose checksum was seen to hold, and where what they hold ends.
     checked: HashMap<u64, u64>,
+    /// The block that was read from last, and how many records of it in a row by themselves.
+    recent: (u64, u32),
     used: u64,
 }
 
@@ -237,13 +239,13 @@ impl Opened {
         let identity = Identity { seq, epoch: Some(open.header.epoch) };
         let reader = BlockReader::new(Arc::clone(disk), file, identity)
             .read_ahead(open.header.block_bytes as usize);
-        Self { lane, seq, open, reader, checked: HashMap::new(), used }
+        Self { lane, seq, open, reader, checked: HashMap::new(), recent: (0, 0), used }
     }
 
     /// A record that lies as it is in the file, read into `piece`: many calls at a time have few records
     /// in each block, so a block is read as a whole only once, to check it.
     fn record<'a>(
-        &mut self,
+        &'a mut self,
         pos: RecordPos,
         piece: &'a mut Piece,
         disk: &dyn Disk,
@@ -259,6 +261,7 @@ impl Opened {
         let block = offset.checked_sub(distance);
         let (Some(at), Some(block)) = (at, block) else { return Err(no_record) };
         let end = self.check_block(block, mark)?;
+        self.expect_more_of(block, end);
         let head = self.head(pos, end, piece, disk)?;
         let Ok(meta) = record::decode_header(head, at as usize) else { return Err(no_record) };
         let length = RECORD_LEN + meta.frame_len as usize;
@@ -266,8 +269,17 @@ impl Opened {
         Ok(Record { meta, frame: &bytes[RECORD_LEN..], pos })
     }
 
+    /// Where many records of a block are wanted, the whole is cheaper.
+    fn expect_more_of(&mut self, block: u64, end: u64) {
+        let (recent, times) = self.recent;
+        self.recent = if recent == block { (block, times.saturating_add(1)) } else { (block, 1) };
+        if self.recent.1 == PIECES_OF_BLOCK_MAX {
+            self.reader.hold(block, end);
+        }
+    }
+
     fn head<'a>(
-        &self,
+        &'a self,
         pos: RecordPos,
         limit: u64,
         piece: &'a mut Piece,
@@ -277,9 +289,9 @@ impl Opened {
         Ok(bytes.first_chunk().expect("it has the length that was asked for"))
     }
 
-    /// `length` bytes of the file from `pos`, which must lie before `limit`.
+    /// `length` bytes of the file from `pos`, which must lie before `limit`: of the block that is held, or read.
     fn piece<'a>(
-        &self,
+        &'a self,
         pos: RecordPos,
         length: usize,
         limit: u64,
@@ -291,22 +303,15 @@ impl Opened {
         if offset.checked_add(length as u64).is_none_or(|end| end > limit) {
             return Err(ReadError::NoRecord { lane, pos });
         }
+        if let Some(held) = self.reader.held(offset, length) {
+            return Ok(held);
+        }
         let of = Some((lane, seq));
         if (piece.of, piece.offset) != (of, offset) || piece.bytes.len() < length {
             (piece.of, piece.offset) = (of, offset);
-            let wanted = length.max(PIECE_BYTES).min((limit - offset) as usize);
-            let held = self.reader.held(offset, wanted);
-            match held.or_else(|| self.reader.held(offset, length)) {
-                Some(held) => {
-                    piece.bytes.clear();
-                    piece.bytes.extend_from_slice(held);
-                }
-                None => {
-                    piece.bytes.resize(wanted, 0);
-                    let read = read_fully(disk, self.reader.file(), &mut piece.bytes, offset);
-                    piece.bytes.truncate(read);
-                }
-            }
+            piece.bytes.resize(length.max(PIECE_BYTES).min((limit - offset) as usize), 0);
+            let read = read_fully(disk, self.reader.file(), &mut piece.bytes, offset);
+            piece.bytes.truncate(read);
         }
         let reason = "record cannot be read";
         piece.bytes.get(..length).ok_or(ReadError::Corrupt { lane, seq, offset, reason })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use earwitness_catalog::{CallRow, Packets, RecordingRow, Write};
 use earwitness_codec::{CodecSpec, Decoders};
@@ -19,7 +20,8 @@ use sha2::{Digest, Sha256};
 
 use super::places::Places;
 use super::rows::{self, Findings};
-use super::source::{FlowRecords, LogPackets, Shelf};
+use super::source::{FlowRecords, LogPackets, SharedLog, Shelf, Walk};
+use crate::call::media::Flow;
 use crate::call::select::{self, Heard, Question, Selection};
 use crate::call::{Call, Party};
 use crate::setup::segments_dir;
@@ -28,7 +30,7 @@ use crate::setup::segments_dir;
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     #[error("the segment log cannot be opened")]
-    Log { source: SegmentError },
+    Log { source: Arc<SegmentError> },
     #[error("recording of call {call}")]
     Finalize { call: String, source: FinalizeError },
     #[error("what there is of call {call}")]
@@ -49,8 +51,9 @@ impl Workshop<'_> {
     ///
     /// # Errors
     /// It cannot be opened.
-    pub fn open_log(&self) -> Result<Log, JobError> {
-        Log::open(&segments_dir(self.data_dir)).map_err(|source| JobError::Log { source })
+    pub fn open_log(&self) -> Result<SharedLog, Arc<SegmentError>> {
+        let log = Log::open(&segments_dir(self.data_dir)).map_err(Arc::new)?;
+        Ok(Rc::new(RefCell::new(log)))
     }
 }
 
@@ -72,27 +75,17 @@ impl Done {
     }
 }
 
-/// Finishes one call.
-///
-/// # Errors
-/// The files cannot be made durable.
-pub fn finish(call: &Call, shop: &Workshop<'_>, log: &mut Log) -> Result<Done, JobError> {
-    let selection = selection(call, shop);
-    let (recording, parts) = match call.is_recorded() && !selection.heard.is_empty() {
-        true => record(call, &selection, shop, log)?,
-        false => (None, Vec::new()),
-    };
-    let findings = Findings {
-        selection: Some(&selection),
-        recording: recording.as_ref(),
-        parts: &parts,
-        finished: true,
-    };
-    Ok(Done {
-        call: rows::call_row(call, &findings),
-        places: Places::of(call),
-        recording: recording.as_ref().map(|recording| rows::recording_row(call, recording)),
-    })
+/// Finishes calls. Their packets are taken from the log together, when the first is asked for.
+pub fn finish<'c, 's>(
+    calls: &'c [Box<Call>],
+    shop: &'c Workshop<'s>,
+    log: &SharedLog,
+) -> impl Iterator<Item = Result<Done, JobError>> + use<'c, 's> {
+    let mut walk = Walk::default();
+    let orders: Vec<Order<'c>> =
+        calls.iter().map(|call| Order::new(call, shop, log, &mut walk)).collect();
+    let mut records = walk.run(&mut log.borrow_mut());
+    orders.into_iter().map(move |order| order.finish(&mut records, shop))
 }
 
 /// Renders a call in progress as far as it is in the log; `None` while nobody is heard.
@@ -104,14 +97,82 @@ pub fn render_so_far(
     shop: &Workshop<'_>,
     sink: &mut dyn io::Write,
 ) -> Result<Option<RenderReport>, JobError> {
-    let selection = selection(call, shop);
-    let mut log = shop.open_log()?;
-    let packets = Gathered::of(call, &selection, &mut log);
-    let inputs = packets.inputs(call, &selection);
+    let log = shop.open_log().map_err(|source| JobError::Log { source })?;
+    let mut walk = Walk::default();
+    let order = Order::new(call, shop, &log, &mut walk);
+    let mut records = walk.run(&mut log.borrow_mut());
+    let packets = Gathered::of(&order, &mut records);
+    let inputs = packets.inputs(call, &order.selection);
     match earwitness_recording::render(&inputs, shop.options, sink, shop.decoders) {
         Ok(report) => Ok(Some(report)),
         Err(RenderError::NoMedia) => Ok(None),
         Err(source) => Err(JobError::Render { call: call.id.clone(), source }),
+    }
+}
+
+/// A call that shall be finished, and where its flows are in the walk that fetches their packets.
+struct Order<'c> {
+    call: &'c Call,
+    selection: Selection,
+    shelf: Rc<Shelf>,
+    flows: BTreeMap<usize, usize>,
+}
+
+impl<'c> Order<'c> {
+    fn new(call: &'c Call, shop: &Workshop<'_>, log: &SharedLog, walk: &mut Walk<'c>) -> Self {
+        let selection = selection(call, shop);
+        let shelf = Shelf::new(log);
+        let mut flows = BTreeMap::new();
+        if call.is_recorded() {
+            for heard in &selection.heard {
+                let add = || walk.add(&call.media.flows[heard.flow], &shelf);
+                flows.entry(heard.flow).or_insert_with(add);
+            }
+        }
+        Self { call, selection, shelf, flows }
+    }
+
+    fn finish(self, records: &mut [FlowRecords], shop: &Workshop<'_>) -> Result<Done, JobError> {
+        let Self { call, selection, .. } = &self;
+        let (recording, parts) = match self.flows.is_empty() {
+            false => self.record(records, shop)?,
+            true => (None, Vec::new()),
+        };
+        let findings = Findings {
+            selection: Some(selection),
+            recording: recording.as_ref(),
+            parts: &parts,
+            finished: true,
+        };
+        Ok(Done {
+            call: rows::call_row(call, &findings),
+            places: Places::of(call),
+            recording: recording.as_ref().map(|recording| rows::recording_row(call, recording)),
+        })
+    }
+
+    fn record(
+        &self,
+        records: &mut [FlowRecords],
+        shop: &Workshop<'_>,
+    ) -> Result<(Option<FinishedRecording>, Vec<Option<Packets>>), JobError> {
+        let Self { call, selection, .. } = self;
+        let packets = Gathered::of(self, records);
+        let result = earwitness_recording::finalize(
+            &facts(call, &packets),
+            &packets.inputs(call, selection),
+            shop.options,
+            shop.data_dir,
+            &RealDisk,
+            shop.decoders,
+        );
+        match result {
+            Ok(recording) => Ok((Some(recording), packets.parts)),
+            Err(FinalizeError::Render { source: RenderError::NoMedia }) => {
+                Ok((None, packets.parts))
+            }
+            Err(source) => Err(JobError::Finalize { call: call.id.clone(), source }),
+        }
     }
 }
 
@@ -124,55 +185,32 @@ fn selection(call: &Call, shop: &Workshop<'_>) -> Selection {
     })
 }
 
-fn record(
-    call: &Call,
-    selection: &Selection,
-    shop: &Workshop<'_>,
-    log: &mut Log,
-) -> Result<(Option<FinishedRecording>, Vec<Option<Packets>>), JobError> {
-    let packets = Gathered::of(call, selection, log);
-    let facts = facts(call, &packets);
-    let result = earwitness_recording::finalize(
-        &facts,
-        &packets.inputs(call, selection),
-        shop.options,
-        shop.data_dir,
-        &RealDisk,
-        shop.decoders,
-    );
-    match result {
-        Ok(recording) => Ok((Some(recording), packets.parts)),
-        Err(FinalizeError::Render { source: RenderError::NoMedia }) => Ok((None, packets.parts)),
-        Err(source) => Err(JobError::Finalize { call: call.id.clone(), source }),
-    }
-}
-
 /// The packets of the voices that are heard, and what their payload types mean.
-struct Gathered<'l> {
-    packets: Vec<LogPackets<'l>>,
+struct Gathered {
+    packets: Vec<LogPackets>,
     payload_types: Vec<Vec<PayloadType>>,
     /// Of each stream that is a part of a voice, what came of it; the recording counts whole voices.
     parts: Vec<Option<Packets>>,
     broken: Vec<(u64, u64, String)>,
 }
 
-impl<'l> Gathered<'l> {
-    fn of(call: &Call, selection: &Selection, log: &'l mut Log) -> Self {
-        let shelf = Rc::new(RefCell::new(Shelf::new(log)));
-        let mut walked: BTreeMap<usize, FlowRecords> = BTreeMap::new();
+impl Gathered {
+    /// Takes its flows out of `records`.
+    fn of(order: &Order<'_>, records: &mut [FlowRecords]) -> Self {
+        let Order { call, selection, shelf, flows } = order;
         let mut broken = Vec::new();
-        for heard in &selection.heard {
-            let flow = &call.media.flows[heard.flow];
-            let records = walked
-                .entry(heard.flow)
-                .or_insert_with(|| FlowRecords::walk(&mut shelf.borrow_mut(), flow));
-            let news = std::mem::take(&mut records.broken);
-            broken.extend(news.into_iter().map(|why| (flow.first_ns, flow.last_ns, why)));
-        }
+        let mut take = |(flow, at): (&usize, &usize)| {
+            let mut records = std::mem::take(&mut records[*at]);
+            let Flow { first_ns, last_ns, .. } = call.media.flows[*flow];
+            let news = records.broken.drain(..).map(|why| (first_ns, last_ns, why));
+            broken.extend(news);
+            (*flow, records)
+        };
+        let walked: BTreeMap<usize, FlowRecords> = flows.iter().map(&mut take).collect();
         let voices = selection.voices();
         let count = |heard: &Heard| {
             let records = walked.get(&heard.flow).filter(|_| voices[heard.voice].len() > 1)?;
-            Some(records.count(&mut shelf.borrow_mut(), heard.ssrc, heard.until_ns))
+            Some(records.count(shelf, heard.ssrc, heard.until_ns))
         };
         let parts = selection.heard.iter().map(count).collect();
         let mut gathered = Self { packets: Vec::new(), payload_types: Vec::new(), parts, broken };
@@ -180,7 +218,7 @@ impl<'l> Gathered<'l> {
             let of_parts = parts
                 .iter()
                 .filter_map(|heard| Some((walked.get(&heard.flow)?, heard.ssrc, heard.until_ns)));
-            gathered.packets.push(LogPackets::of_voice(&shelf, of_parts));
+            gathered.packets.push(LogPackets::of_voice(shelf, of_parts));
             let types = parts.iter().map(|heard| payload_types(call, heard));
             gathered.payload_types.push(without_repetition(types.flatten()));
         }
@@ -264,7 +302,7 @@ fn without_repetition(said: impl Iterator<Item = PayloadType>) -> Vec<PayloadTyp
 /// How far media may overtake the SDP that explains it.
 const OVERTAKEN_NS: u64 = 2_000_000_000;
 
-fn facts(call: &Call, gathered: &Gathered<'_>) -> CallFacts {
+fn facts(call: &Call, gathered: &Gathered) -> CallFacts {
     let of_log = call.ledger.iter().map(|gap| CaptureGap {
         from_ns: gap.from_ns,
         until_ns: gap.until_ns,

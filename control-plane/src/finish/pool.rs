@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use earwitness_codec::Decoders;
 use earwitness_recording::RenderOptions;
-use earwitness_segment::Log;
 use earwitness_wire::Endpoint;
 
 use super::job::{self, Done, JobError, Workshop};
+use super::source::SharedLog;
 use crate::call::Call;
 use crate::metrics::Metrics;
 
 /// Jobs handed to the threads ahead of their work.
-const QUEUE_JOBS: usize = 64;
+const QUEUE_JOBS: usize = 256;
+/// Packets of the calls that are finished together: about what is kept of their payloads in memory.
+const BATCH_PACKETS: u64 = 250_000;
 /// For so long a thread keeps its log open while there are calls: segments that were removed meanwhile keep their
 /// room on the disk until then.
 const LOG_HELD_MAX: Duration = Duration::from_secs(10);
@@ -189,14 +191,13 @@ fn work(
         decoders: &options.decoders,
     };
     let mut held = None;
-    for call in queue {
-        let began = Instant::now();
-        let result = finish(&call, &shop, &mut held);
-        if matches!(&result, Ok(done) if done.recording.is_some()) {
-            metrics.finish_seconds.observe(began.elapsed().as_secs_f64());
-        }
-        if report.send((call, result)).is_err() {
-            return;
+    while let Ok(call) = queue.recv() {
+        let calls = batch(call, queue, options.threads);
+        let results = finish(&calls, &shop, &mut held, metrics);
+        for answer in calls.into_iter().zip(results) {
+            if report.send(answer).is_err() {
+                return;
+            }
         }
         if queue.is_empty() {
             held = None;
@@ -204,17 +205,51 @@ fn work(
     }
 }
 
+/// Calls that are finished together: this thread's share of those that wait, up to a bound of packets.
+#[expect(clippy::vec_box, reason = "calls move from queue to queue in their boxes")]
+fn batch(first: Box<Call>, queue: &Receiver<Box<Call>>, threads: usize) -> Vec<Box<Call>> {
+    let packets = |call: &Call| call.media.flows.iter().map(|flow| flow.packets).sum::<u64>();
+    let mut sum = packets(&first);
+    let mut calls = vec![first];
+    let share = queue.len() / threads.max(1);
+    while calls.len() <= share
+        && sum < BATCH_PACKETS
+        && let Ok(call) = queue.try_recv()
+    {
+        sum += packets(&call);
+        calls.push(call);
+    }
+    calls
+}
+
 /// A log that is used for one call after the other: a block is checked once for all that have packets in it.
 struct HeldLog {
-    log: Log,
+    log: SharedLog,
     opened: Instant,
 }
 
-fn finish(call: &Call, shop: &Workshop<'_>, held: &mut Option<HeldLog>) -> Result<Done, JobError> {
+fn finish(
+    calls: &[Box<Call>],
+    shop: &Workshop<'_>,
+    held: &mut Option<HeldLog>,
+    metrics: &Metrics,
+) -> Vec<Result<Done, JobError>> {
     held.take_if(|held| held.opened.elapsed() > LOG_HELD_MAX);
-    let held = match held {
-        Some(held) => held,
-        None => held.insert(HeldLog { log: shop.open_log()?, opened: Instant::now() }),
-    };
-    job::finish(call, shop, &mut held.log)
+    let open = || shop.open_log().map(|log| HeldLog { log, opened: Instant::now() });
+    match held.take().map_or_else(open, Ok) {
+        Ok(log) => {
+            let log = held.insert(log);
+            let mut began = Instant::now();
+            let timed = |result: &Result<Done, JobError>| {
+                if matches!(result, Ok(done) if done.recording.is_some()) {
+                    metrics.finish_seconds.observe(began.elapsed().as_secs_f64());
+                }
+                began = Instant::now();
+            };
+            job::finish(calls, shop, &log.log).inspect(timed).collect()
+        }
+        Err(source) => {
+            calls.iter().map(|_| Err(JobError::Log { source: Arc::clone(&source) })).collect()
+        }
+    }
 }

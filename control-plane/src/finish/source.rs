@@ -1,6 +1,8 @@
 //! A call's packets out of the segment log: each flow's chain walked backwards, then handed on forwards.
 
 use std::cell::RefCell;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::rc::Rc;
 
 use earwitness_catalog::Packets;
@@ -13,9 +15,12 @@ use crate::call::media::{Chain, Flow, ssrc_of};
 /// Records of one flow may leave the ring in another order than they arrived, but never by more than this.
 const DISORDER_MAX_NS: u64 = 2_000_000_000;
 
-/// Payloads of a call that are kept when its chains are walked, in bytes: a quarter of an hour of both voices.
-/// What is beyond is read from the log again, twice.
-const KEPT_BYTES_MAX: usize = 16 << 20;
+/// Payloads that are kept when chains are walked, in bytes: five minutes of ten calls. What is beyond is read from
+/// the log again, twice.
+const KEPT_BYTES_MAX: usize = 48 << 20;
+
+/// The log, as the calls share it that are finished one after the other.
+pub type SharedLog = Rc<RefCell<Log>>;
 
 /// Where one RTP packet lies.
 #[derive(Debug, Clone, Copy)]
@@ -34,42 +39,38 @@ struct Kept {
     length: u16,
 }
 
-/// The log, and what was read of it for one call.
+/// What was read of the log for one call.
 #[derive(Debug)]
-pub struct Shelf<'l> {
-    log: &'l mut Log,
-    payloads: Vec<u8>,
+pub struct Shelf {
+    log: SharedLog,
+    payloads: RefCell<Vec<u8>>,
 }
 
-impl<'l> Shelf<'l> {
+impl Shelf {
     /// Nothing is kept yet.
-    pub fn new(log: &'l mut Log) -> Self {
-        Self { log, payloads: Vec::new() }
+    #[must_use]
+    pub fn new(log: &SharedLog) -> Rc<Self> {
+        Rc::new(Self { log: Rc::clone(log), payloads: RefCell::default() })
     }
 
-    /// A packet's payload.
-    fn payload(&mut self, place: &Place) -> Result<&[u8], ReadError> {
+    /// Hands a packet's payload to `visit`.
+    fn payload<T>(&self, place: &Place, visit: impl FnOnce(&[u8]) -> T) -> Result<T, ReadError> {
         match place.kept {
-            Some(Kept { at, length }) => Ok(&self.payloads[at as usize..][..usize::from(length)]),
-            None => Ok(self.log.read(place.lane, place.pos)?.payload()),
+            Some(Kept { at, length }) => {
+                Ok(visit(&self.payloads.borrow()[at as usize..][..usize::from(length)]))
+            }
+            None => Ok(visit(self.log.borrow_mut().read(place.lane, place.pos)?.payload())),
         }
     }
-}
 
-/// Keeps a payload, if there is room.
-fn keep(payloads: &mut Vec<u8>, payload: &[u8]) -> Option<Kept> {
-    let length = u16::try_from(payload.len()).ok()?;
-    if payloads.len() + payload.len() > KEPT_BYTES_MAX {
-        return None;
-    }
-    let at = payloads.len() as u32;
-    payloads.extend_from_slice(payload);
-    Some(Kept { at, length })
-}
-
-impl Place {
-    fn is_of(&self, ssrc: u32, until_ns: Option<u64>) -> bool {
-        self.ssrc == ssrc && until_ns.is_none_or(|until_ns| self.ts_ns < until_ns)
+    fn keep(&self, payload: &[u8]) -> Option<Kept> {
+        let mut payloads = self.payloads.borrow_mut();
+        let kept = Kept {
+            at: u32::try_from(payloads.len()).ok()?,
+            length: u16::try_from(payload.len()).ok()?,
+        };
+        payloads.extend_from_slice(payload);
+        Some(kept)
     }
 }
 
@@ -82,27 +83,11 @@ pub struct FlowRecords {
 }
 
 impl FlowRecords {
-    /// Walks the chains of `flow`.
-    pub fn walk(shelf: &mut Shelf<'_>, flow: &Flow) -> Self {
-        let mut records = Self::default();
-        for chain in &flow.chains {
-            if let Err(error) = records.walk_chain(shelf, flow, *chain) {
-                records.broken.push(error.to_string());
-            }
-        }
-        // Backwards within each chain; a stable sort keeps the order of arrival where times are equal.
-        records.places.reverse();
-        records.places.sort_by_key(|place| place.ts_ns);
-        records
-    }
-
     /// What came of one SSRC of the flow up to a time, by its sequence numbers (RFC 3550 appendix A.3).
-    pub fn count(&self, shelf: &mut Shelf<'_>, ssrc: u32, until_ns: Option<u64>) -> Packets {
+    pub fn count(&self, shelf: &Shelf, ssrc: u32, until_ns: Option<u64>) -> Packets {
         let mut stats = Stats::new(0);
         for place in self.places.iter().filter(|place| place.is_of(ssrc, until_ns)) {
-            if let Ok(payload) = shelf.payload(place)
-                && let Ok(header) = Header::parse(payload)
-            {
+            if let Ok(Ok(header)) = shelf.payload(place, Header::parse) {
                 stats.receive(&header, place.ts_ns, Timing::Event);
             }
         }
@@ -114,44 +99,118 @@ impl FlowRecords {
             late: report.late,
         }
     }
+}
 
-    fn walk_chain(
-        &mut self,
-        shelf: &mut Shelf<'_>,
-        flow: &Flow,
-        chain: Chain,
-    ) -> Result<(), ReadError> {
-        let Shelf { log, payloads } = shelf;
-        let mut pos = chain.last;
-        while !pos.is_none() && pos.seq() >= chain.first_seq {
-            let record = log.read(chain.lane, pos)?;
-            let ts_ns = record.meta.ts_ns;
-            if ts_ns.saturating_add(DISORDER_MAX_NS) < flow.first_ns {
-                break;
+impl Place {
+    fn is_of(&self, ssrc: u32, until_ns: Option<u64>) -> bool {
+        self.ssrc == ssrc && until_ns.is_none_or(|until_ns| self.ts_ns < until_ns)
+    }
+}
+
+/// Walks the chains of flows, all at once and backwards through the log: where calls lie side by side in it, what
+/// was read for one is at hand for the next.
+#[derive(Debug, Default)]
+pub struct Walk<'c> {
+    steps: BinaryHeap<Step>,
+    flows: Vec<Walked<'c>>,
+}
+
+#[derive(Debug)]
+struct Walked<'c> {
+    flow: &'c Flow,
+    shelf: Rc<Shelf>,
+    records: FlowRecords,
+}
+
+/// The next record of a chain. The latest of a lane comes first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Step {
+    lane: LaneId,
+    pos: RecordPos,
+    flow: usize,
+    first_seq: u32,
+}
+
+impl<'c> Walk<'c> {
+    /// Adds a flow; its records are at the returned place in what [`Self::run`] gives.
+    pub fn add(&mut self, flow: &'c Flow, shelf: &Rc<Shelf>) -> usize {
+        let at = self.flows.len();
+        let walked = Walked { flow, shelf: Rc::clone(shelf), records: FlowRecords::default() };
+        self.flows.push(walked);
+        let first = |chain: &Chain| Step {
+            lane: chain.lane,
+            pos: chain.last,
+            flow: at,
+            first_seq: chain.first_seq,
+        };
+        self.steps.extend(flow.chains.iter().map(first).filter(Step::is_in_chain));
+        at
+    }
+
+    /// Walks to the beginning of every flow.
+    pub fn run(mut self, log: &mut Log) -> Vec<FlowRecords> {
+        let mut room = KEPT_BYTES_MAX;
+        while let Some(mut step) = self.steps.peek_mut() {
+            match self.flows[step.flow].take(log, &step, &mut room) {
+                Some(prev) if (Step { pos: prev, ..*step }).is_in_chain() => step.pos = prev,
+                _ => _ = PeekMut::pop(step),
             }
-            if (flow.first_ns..=flow.last_ns).contains(&ts_ns)
-                && let Some(ssrc) = ssrc_of(record.payload())
-            {
-                let kept = keep(payloads, record.payload());
-                self.places.push(Place { lane: chain.lane, kept, pos, ts_ns, ssrc });
-            }
-            pos = record.meta.prev;
         }
-        Ok(())
+        self.flows.into_iter().map(Walked::in_order).collect()
+    }
+}
+
+impl Step {
+    fn is_in_chain(&self) -> bool {
+        !self.pos.is_none() && self.pos.seq() >= self.first_seq
+    }
+}
+
+impl Walked<'_> {
+    /// Takes one record. Returns where the one before it lies; `None` at the flow's beginning.
+    fn take(&mut self, log: &mut Log, step: &Step, room: &mut usize) -> Option<RecordPos> {
+        let (lane, pos) = (step.lane, step.pos);
+        let record = match log.read(lane, pos) {
+            Ok(record) => record,
+            Err(error) => {
+                self.records.broken.push(error.to_string());
+                return None;
+            }
+        };
+        let ts_ns = record.meta.ts_ns;
+        if ts_ns.saturating_add(DISORDER_MAX_NS) < self.flow.first_ns {
+            return None;
+        }
+        let payload = record.payload();
+        if (self.flow.first_ns..=self.flow.last_ns).contains(&ts_ns)
+            && let Some(ssrc) = ssrc_of(payload)
+        {
+            let kept = if payload.len() <= *room { self.shelf.keep(payload) } else { None };
+            *room -= kept.map_or(0, |kept| usize::from(kept.length));
+            self.records.places.push(Place { lane, kept, pos, ts_ns, ssrc });
+        }
+        Some(record.meta.prev)
+    }
+
+    fn in_order(mut self) -> FlowRecords {
+        // Backwards within each chain; a stable sort keeps the order of arrival where times are equal.
+        self.records.places.reverse();
+        self.records.places.sort_by_key(|place| place.ts_ns);
+        self.records
     }
 }
 
 /// The packets of one stream.
 #[derive(Debug)]
-pub struct LogPackets<'l> {
-    shelf: Rc<RefCell<Shelf<'l>>>,
+pub struct LogPackets {
+    shelf: Rc<Shelf>,
     places: Vec<Place>,
 }
 
-impl<'l> LogPackets<'l> {
+impl LogPackets {
     /// The packets of a voice: of each part its SSRC, up to a time if there is one.
     pub fn of_voice<'a>(
-        shelf: &Rc<RefCell<Shelf<'l>>>,
+        shelf: &Rc<Shelf>,
         parts: impl Iterator<Item = (&'a FlowRecords, u32, Option<u64>)>,
     ) -> Self {
         let of_part = |(records, ssrc, until_ns): (&'a FlowRecords, u32, Option<u64>)| {
@@ -163,7 +222,7 @@ impl<'l> LogPackets<'l> {
     }
 }
 
-impl PacketSource for LogPackets<'_> {
+impl PacketSource for LogPackets {
     fn count(&self) -> usize {
         self.places.len()
     }
@@ -174,11 +233,9 @@ impl PacketSource for LogPackets<'_> {
         visit: &mut dyn FnMut(MediaPacket<'_>),
     ) -> Result<(), SourceError> {
         let place = self.places[index];
-        let mut shelf = self.shelf.borrow_mut();
-        let payload = shelf
-            .payload(&place)
-            .map_err(|source| SourceError::Unreadable { index, source: Box::new(source) })?;
-        visit(MediaPacket { arrival_ns: place.ts_ns, payload });
-        Ok(())
+        let visit = |payload: &[u8]| visit(MediaPacket { arrival_ns: place.ts_ns, payload });
+        self.shelf
+            .payload(&place, visit)
+            .map_err(|source| SourceError::Unreadable { index, source: Box::new(source) })
     }
 }
