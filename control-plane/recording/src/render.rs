@@ -358,10 +358,18 @@ fn masks(options: &RenderOptions, side: Side) -> Vec<(i64, i64)> {
 }
 
 fn mix(layout: Layout, caller: &[i16], callee: &[i16], out: &mut Vec<i16>) {
-    out.clear();
     let pairs = caller.iter().zip(callee);
+    out.resize(caller.len() * usize::from(layout.channels()), 0);
     match layout {
-        Layout::Stereo => out.extend(pairs.flat_map(|(&left, &right)| [left, right])),
-        Layout::MonoMix => out.extend(pairs.map(|(&left, &right)| left.saturating_add(right))),
+        Layout::Stereo => {
+            for (frame, (left, right)) in out.as_chunks_mut().0.iter_mut().zip(pairs) {
+                *frame = [*left, *right];
+            }
+        }
+        Layout::MonoMix => {
+            for (frame, (left, right)) in out.iter_mut().zip(pairs) {
+                *frame = left.saturating_add(*right);
+            }
+        }
     }
 }

@@ -46,8 +46,10 @@ pub(crate) fn write_samples(
     samples: &[i16],
     buffer: &mut Vec<u8>,
 ) -> io::Result<()> {
-    buffer.clear();
-    buffer.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    buffer.resize(2 * samples.len(), 0);
+    for (bytes, sample) in buffer.as_chunks_mut().0.iter_mut().zip(samples) {
+        *bytes = sample.to_le_bytes();
+    }
     sink.write_all(buffer)
 }
 
