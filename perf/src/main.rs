@@ -1,0 +1,53 @@
+//! `earwitness-perf`: what capture, signalling and finishing cost, beside named peers, as ratios of one run.
+//!
+//! | module | what it measures |
+//! |---|---|
+//! | [`figure`] | what a measurement is: a name, a unit, the spread of its rounds |
+//! | [`machine`] | on what it was measured |
+//! | [`report`] | results as a table for people and as JSON in `perf/results/` |
+
+mod figure;
+mod machine;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Earwitness and its peers in one run. Numbers hold for the machine they were taken on; ratios count.
+#[derive(Debug, Parser)]
+#[command(
+    name = "earwitness-perf",
+    version,
+    after_help = "Examples:\n  earwitness-perf machine\n\nResults are kept in perf/results/, described in perf/README.md."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tells what this machine is, as each result says it
+    Machine,
+}
+
+fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    match run(&command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("earwitness-perf: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Machine => {
+            println!("{}", serde_json::to_string_pretty(&machine::describe())?);
+            Ok(())
+        }
+    }
+}
