@@ -5,10 +5,12 @@
 //! | [`figure`] | what a measurement is: a name, a unit, the spread of its rounds |
 //! | [`machine`] | on what it was measured |
 //! | [`report`] | results as a table for people and as JSON in `perf/results/` |
+//! | [`wire`] | receivers side by side on the same offered packets |
 
 mod figure;
 mod machine;
 mod report;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,8 @@ struct Arguments {
 enum Command {
     /// Tells what this machine is, as each result says it
     Machine,
+    /// Measures receivers side by side: Earwitness, its peers, and the floors below them
+    Wire(Box<wire::Wire>),
 }
 
 fn main() -> ExitCode {
@@ -49,5 +53,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(&machine::describe())?);
             Ok(())
         }
+        Command::Wire(wire) => wire::run(wire),
     }
 }
