@@ -5,7 +5,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Property tests try the same cases each time; another number tries others.
 export PROPTEST_RNG_SEED ?= 20261121
 
-.PHONY: help demo test build setup-build setup-demo setup-test lint unit system docs clean
+.PHONY: help demo test build perf setup-build setup-demo setup-test setup-perf lint unit system docs clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ setup-demo:
 	@scripts/setup.sh build demo
 setup-test:
 	@scripts/setup.sh build demo test
+
+setup-perf:
+	@scripts/setup.sh build perf
 
 build: setup-build ## the programs, into target/release
 	$(CARGO) build --release --locked -p earwitness -p earwitness-capture -p earwitness-codec -p earwitness-fixtures -p earwitness-tests --bins
@@ -35,6 +38,10 @@ unit:
 
 system: ## pipeline and system tests, with real XDP, phones and network namespaces
 	$(CARGO) test --locked -p earwitness-tests --lib --bins --test tidy --test system --test pipeline
+
+perf: setup-perf ## what it costs, beside its peers; needs root and a quiet machine
+	$(CARGO) build --release --locked -p earwitness-capture -p earwitness-perf
+	target/release/earwitness-perf wire
 
 docs: build ## generated pages: configuration, manual
 	target/release/earwitness config reference > docs/configuration.md

@@ -4,24 +4,28 @@
 #   scripts/setup.sh build          compilers and libraries
 #   scripts/setup.sh build demo     and the phones of `make demo`
 #   scripts/setup.sh build demo test   and the peers of the system tests
+#   scripts/setup.sh build perf        and the receivers that Earwitness is measured beside
 set -euo pipefail
 
 build=(clang cmake libavcodec-dev libavformat-dev libavutil-dev libclang-dev libstd-rust-web-dev-bpf libzstd-dev
        llvm-22-dev libpolly-22-dev make pkg-config rustc-web zlib1g-dev)
 demo=(baresip-core espeak-ng ethtool iproute2 sox)
 test=(procps tshark)
+perf=(ethtool iproute2 libaio1 libleveldb1d libseccomp2 netsniff-ng procps tcpdump tshark util-linux)
 linker_version=0.13.0
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 wanted=()
+peers=0
 for group in "$@"; do
     case $group in
         build) wanted+=("${build[@]}") ;;
         demo) wanted+=("${demo[@]}") ;;
         test) wanted+=("${test[@]}") ;;
-        *) die "unknown group $group: use build, demo, test" ;;
+        perf) wanted+=("${perf[@]}"); peers=1 ;;
+        *) die "unknown group $group: use build, demo, test, perf" ;;
     esac
 done
 
@@ -49,5 +53,15 @@ if ! bpf-linker --version 2>/dev/null | grep -q "$linker_version"; then
     say "building bpf-linker $linker_version with cargo (about two minutes, once)"
     PATH=/usr/lib/llvm-22/bin:$PATH cargo install --quiet --locked bpf-linker --version "$linker_version" \
         --no-default-features --features llvm-22
+fi
+# Its package would make a user and a service; the program alone is what is measured.
+stenotype=$(dirname "$0")/../target/peers/usr/sbin/stenotype
+if ((peers)) && [[ ! -x $stenotype ]]; then
+    say "unpacking stenotype from Debian's stenographer into target/peers"
+    folder=$(mktemp -d)
+    (cd "$folder" && apt-get download -qq stenographer 2>/dev/null && dpkg -x stenographer_*.deb .)
+    mkdir -p "$(dirname "$stenotype")"
+    cp "$folder/usr/sbin/stenotype" "$stenotype"
+    rm -rf "$folder"
 fi
 say "everything is there"

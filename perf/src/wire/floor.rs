@@ -17,8 +17,9 @@ use super::generator::OBJECT;
 use super::memory::Mapped;
 use super::socket::DropSocket;
 
-/// A nap when nothing is there, as Earwitness takes.
-const NAP: Duration = Duration::from_micros(300);
+/// A nap when nothing is there, and to what it grows, as Earwitness takes them.
+const NAP_MIN: Duration = Duration::from_micros(300);
+const NAP_MAX: Duration = Duration::from_millis(2);
 
 /// What takes the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -56,12 +57,15 @@ pub fn serve(sink: Sink, interface: &str) -> anyhow::Result<()> {
         listener.store(true, Ordering::Release);
     });
     say("ready")?;
-    let mut packets = 0;
+    let (mut packets, mut nap) = (0, NAP_MIN);
     while !asked.load(Ordering::Acquire) {
         let some = socket.as_mut().map_or(0, DropSocket::receive);
         packets += u64::from(some);
-        if some == 0 {
-            std::thread::sleep(if socket.is_some() { NAP } else { Duration::from_millis(20) });
+        if some > 0 {
+            nap = NAP_MIN;
+        } else {
+            std::thread::sleep(nap);
+            nap = NAP_MAX.min(nap * 2);
         }
     }
     say(&packets.to_string())

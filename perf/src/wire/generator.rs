@@ -1,6 +1,8 @@
 //! The load generator's user space: loads the program, sets its state, runs it, reads what it sent.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -28,6 +30,15 @@ const ROUNDS_PACED: u64 = 1 << 20;
 /// A flow reports once in five seconds (RFC 3550, 6.2).
 const RTCP_EVERY: u64 = 250;
 const PACKETS_PER_SECOND_AND_CALL: u64 = 100;
+
+const NS_PER_SECOND: u64 = 1_000_000_000;
+/// Nanoseconds; the version in two halves; as long as a frame can be.
+const PCAP_MAGIC: u32 = 0xa1b2_3c4d;
+const PCAP_VERSION: u32 = 4 << 16 | 2;
+const PCAP_SNAP_BYTES: u32 = 65_535;
+const LINK_TYPE_ETHERNET: u32 = 1;
+/// When the calls of a capture file are: a day in 2026.
+const EPOCH_NS: u64 = 1_790_000_000 * NS_PER_SECOND;
 
 /// What is offered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
@@ -182,11 +193,36 @@ impl Generator {
         Ok(())
     }
 
-    /// The next packet, which goes nowhere; none where a slot is silent.
+    /// The first packets as a capture file, at the times that their calls would have.
+    ///
+    /// # Errors
+    /// The kernel refuses, or the disk is full.
+    pub fn write(&mut self, path: &Path, traffic: &Traffic, packets: u64) -> anyhow::Result<()> {
+        let file = File::create(path).with_context(|| format!("{}", path.display()))?;
+        let mut file = BufWriter::new(file);
+        let header = [PCAP_MAGIC, PCAP_VERSION, 0, 0, PCAP_SNAP_BYTES, LINK_TYPE_ETHERNET];
+        file.write_all(&header.map(u32::to_le_bytes).concat())?;
+        self.limit(packets)?;
+        let interval_ns = NS_PER_SECOND / (traffic.calls * PACKETS_PER_SECOND_AND_CALL);
+        let frame = vec![0; MEDIA_FRAME_BYTES];
+        let (mut written, mut time_ns) = (0, EPOCH_NS);
+        while written < packets {
+            time_ns += interval_ns;
+            let Some(packet) = self.next(&frame)? else { continue };
+            let (seconds, rest) = (time_ns / NS_PER_SECOND, time_ns % NS_PER_SECOND);
+            let length = packet.len() as u32;
+            let header = [seconds as u32, rest as u32, length, length];
+            file.write_all(&header.map(u32::to_le_bytes).concat())?;
+            file.write_all(&packet)?;
+            written += 1;
+        }
+        Ok(file.flush()?)
+    }
+
+    /// The next packet, which goes nowhere, in a frame that held something else; none where a slot is silent.
     ///
     /// # Errors
     /// The kernel refuses.
-    #[cfg(test)]
     pub fn next(&mut self, frame_before: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
         let before = self.words()?[state::SENT];
         let mut out = vec![0; 4096];
@@ -199,11 +235,10 @@ impl Generator {
         Ok((self.words()?[state::SENT] > before).then_some(out))
     }
 
-    /// Allows so many packets.
+    /// Allows so many packets to be asked for by `next`.
     ///
     /// # Errors
     /// The kernel refuses.
-    #[cfg(test)]
     pub fn limit(&mut self, packets: u64) -> anyhow::Result<()> {
         let mut words = self.words()?;
         words[state::LIMIT] = packets;
@@ -244,3 +279,6 @@ fn thread_cpu_ns() -> anyhow::Result<u64> {
     let first = text.split_whitespace().next().context("schedstat is empty")?;
     Ok(first.parse()?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,10 @@ impl Lab {
         run(&["ip", "-n", sender, "link", "set", BARE, "up"])?;
         // veth takes redirected frames only where the other end polls: with a program there, or with GRO.
         self.inside(&self.receiver, &["ethtool", "-K", TAP, "gro", "on"])?;
+        // The bare wire's other end has polled, and does no longer: frames go all the way to it, and come back.
+        run(&["ip", "-n", sender, "link", "set", BARE_END, "up"])?;
         self.inside(&self.sender, &["ethtool", "-K", BARE_END, "gro", "on"])?;
+        run(&["ip", "-n", sender, "link", "set", BARE_END, "down"])?;
         self.inside(&self.sender, &["ethtool", "-K", FAR, "tso", "off", "gso", "off"])?;
         Ok(())
     }

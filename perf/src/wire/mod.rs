@@ -73,6 +73,14 @@ enum Worker {
         #[command(flatten)]
         traffic: Traffic,
     },
+    /// Writes the first packets that would be sent into a capture file
+    Write {
+        file: PathBuf,
+        #[command(flatten)]
+        traffic: Traffic,
+        #[arg(long, default_value_t = 100_000)]
+        packets: u64,
+    },
     /// Receives at an interface, and drops
     #[command(hide = true)]
     Sink { sink: Sink, interface: String },
@@ -86,6 +94,9 @@ pub fn run(wire: &Wire) -> anyhow::Result<()> {
     match &wire.worker {
         Some(Worker::Generate { traffic }) => generate(traffic),
         Some(Worker::Sink { sink, interface }) => floor::serve(*sink, interface),
+        Some(Worker::Write { file, traffic, packets }) => {
+            Generator::load(traffic)?.write(file, traffic, *packets)
+        }
         None => session::run(&wire.session),
     }
 }

@@ -91,7 +91,7 @@ pub fn wait(child: &mut Child, name: &str) -> anyhow::Result<()> {
 /// Waits until a process has used almost no time for a while: what was buffered is written.
 pub fn await_quiet(pid: u32) {
     const LOOK: Duration = Duration::from_millis(100);
-    let quiet_ns = LOOK.as_nanos() as u64 / 20;
+    let quiet_ns = LOOK.as_nanos() as u64 / 10;
     let deadline = Instant::now() + PATIENCE;
     let (mut quiet, mut last) = (0, cpu_ns(pid));
     while quiet < 3 && Instant::now() < deadline {
@@ -99,6 +99,18 @@ pub fn await_quiet(pid: u32) {
         let now = cpu_ns(pid);
         quiet = if now - last < quiet_ns { quiet + 1 } else { 0 };
         last = now;
+    }
+}
+
+/// A process that does not outlive what started it.
+#[derive(Debug)]
+pub struct Kept(pub Child);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // Only where something failed before it ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

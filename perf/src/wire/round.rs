@@ -148,6 +148,7 @@ pub fn measure(
     let bare = offer.bare_ns * sent.packets as f64 / arrived.max(1) as f64;
     let busy = (machine.busy_ticks - before.3.busy_ticks) * TICK_NS;
     let ended = taken.packets + taken.declined;
+    ensure!(ended <= arrived, "{ended} taken of {arrived} that arrived: somebody else sent, too");
     Ok(Run {
         refused,
         arrived,

@@ -98,7 +98,11 @@ impl Bench {
             if !run.is_void() {
                 return Ok(run);
             }
-            eprintln!("{}: void, {} ticks of steal", case.name, run.steal_ticks);
+            eprintln!(
+                "void, {} ticks of steal: {}",
+                run.steal_ticks,
+                table::line(&case.name, &run)
+            );
         }
         bail!("{}: the hypervisor disturbed {VOID_MAX} runs: measure when it is quiet", case.name)
     }
@@ -121,7 +125,8 @@ pub fn run(session: &Session) -> anyhow::Result<()> {
             bare.push(bare_ns);
             let offer = Offer { packets: session.packets, rate: 0, bare_ns, calls: case.calls };
             let run = bench.run(case, offer)?;
-            eprintln!("round {}: {}", round + 1, table::line(&case.name, &run));
+            let line = table::line(&case.name, &run);
+            eprintln!("round {}: {line} (sending alone {bare_ns:.0} ns)", round + 1);
             case.runs.push(run);
         }
     }

@@ -11,13 +11,16 @@ use earwitness_wire::Verdict;
 
 use super::capture::{self, Control, HOLD_MS};
 use super::lab::{Driver, Lab, TAP};
-use super::process::{self, PATIENCE, Worker};
+use super::process::{self, Kept, PATIENCE, Worker};
 use super::stored;
 
 /// Buffer that each receiver has, in MiB.
 const BUFFER_MIB: u32 = 64;
 /// Segments of Earwitness, as by default.
 const SEGMENT_MIB: u32 = 64;
+
+/// What receivers say, in their folder.
+const LOG: &str = "log";
 
 /// One receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +72,7 @@ pub struct Running {
 
 #[derive(Debug)]
 enum Process {
-    Child(Child),
+    Child(Kept),
     Worker(Worker),
 }
 
@@ -117,12 +120,6 @@ impl System {
         self == Self::Stenotype
     }
 
-    /// Whether it keeps what it takes.
-    #[must_use]
-    pub fn is_floor(self) -> bool {
-        matches!(self, Self::XdpDrop | Self::AfXdpDrop)
-    }
-
     /// Starts it on core 1, in a folder of its own, and waits until it receives.
     ///
     /// # Errors
@@ -139,7 +136,7 @@ impl System {
             }
             Self::Earwitness(source, verdict) => {
                 let (child, mut control) = start_capture(lab, &folder, source)?;
-                control.decide(calls, verdict)?;
+                control.decide(calls, verdict).with_context(|| said(&folder))?;
                 (Process::Child(child), Some(control))
             }
             peer => (Process::Child(start_peer(peer, lab, &folder)?), None),
@@ -171,13 +168,18 @@ impl Source {
     }
 }
 
+/// What a receiver has said on its standard error.
+fn said(folder: &Path) -> String {
+    fs::read_to_string(folder.join(LOG)).unwrap_or_default()
+}
+
 /// A command in the receiver's namespace, on core 1, before everything that is not real-time.
 fn pinned(lab: &Lab, words: &[&str]) -> Command {
     let by = ["taskset", "-c", "1", "chrt", "-f", "40"];
     Lab::command(&lab.receiver, &[&by[..], words].concat())
 }
 
-fn start_capture(lab: &Lab, folder: &Path, source: Source) -> anyhow::Result<(Child, Control)> {
+fn start_capture(lab: &Lab, folder: &Path, source: Source) -> anyhow::Result<(Kept, Control)> {
     let program = capture::program()?;
     let program = program.to_str().context("a path in UTF-8")?;
     let mut command = pinned(lab, &[program, "run", "--interface", TAP]);
@@ -185,10 +187,9 @@ fn start_capture(lab: &Lab, folder: &Path, source: Source) -> anyhow::Result<(Ch
     command.args(["--ring-mib", &BUFFER_MIB.to_string()]);
     command.args(["--segment-mib", &SEGMENT_MIB.to_string()]);
     command.arg("--data-dir").arg(folder);
-    command.stderr(File::create(folder.join("capture.log"))?);
-    let child = command.spawn()?;
-    let control = Control::connect(folder)
-        .with_context(|| fs::read_to_string(folder.join("capture.log")).unwrap_or_default())?;
+    command.stderr(File::create(folder.join(LOG))?);
+    let child = Kept(command.spawn()?);
+    let control = Control::connect(folder).with_context(|| said(folder))?;
     ensure!(
         control.mode == source.mode(),
         "capture took {} where {} was asked for",
@@ -199,7 +200,7 @@ fn start_capture(lab: &Lab, folder: &Path, source: Source) -> anyhow::Result<(Ch
 }
 
 /// As `perf/README.md` lists them.
-fn start_peer(peer: System, lab: &Lab, folder: &Path) -> anyhow::Result<Child> {
+fn start_peer(peer: System, lab: &Lab, folder: &Path) -> anyhow::Result<Kept> {
     let file = folder.join("packets.pcap");
     let file = file.to_str().context("a path in UTF-8")?;
     let dir = format!("--dir={}", folder.display());
@@ -227,16 +228,17 @@ fn start_peer(peer: System, lab: &Lab, folder: &Path) -> anyhow::Result<Child> {
         }
         other => bail!("{} is no peer", other.name()),
     };
-    let log = File::create(folder.join("peer.log"))?;
+    let log = File::create(folder.join(LOG))?;
     let mut command = pinned(lab, &words);
     let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-    await_packet_socket(&child, folder)?;
+    let child = Kept(child);
+    await_packet_socket(&child.0, folder)?;
     Ok(child)
 }
 
 /// Where it was unpacked by `scripts/setup.sh perf`; else on the path.
 fn stenotype() -> String {
-    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers/usr/bin/stenotype");
+    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers/usr/sbin/stenotype");
     if unpacked.is_file() { unpacked.display().to_string() } else { "stenotype".to_owned() }
 }
 
@@ -256,8 +258,7 @@ fn await_packet_socket(child: &Child, folder: &Path) -> anyhow::Result<()> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    let said = fs::read_to_string(folder.join("peer.log")).unwrap_or_default();
-    bail!("the peer opens no packet socket: {said}")
+    bail!("the peer opens no packet socket: {}", said(folder))
 }
 
 /// Whether `ip` has become the program and entered the namespace: before, it sees the sockets of another.
@@ -270,7 +271,7 @@ impl Running {
     #[must_use]
     pub fn pid(&self) -> u32 {
         match &self.process {
-            Process::Child(child) => child.id(),
+            Process::Child(child) => child.0.id(),
             Process::Worker(worker) => worker.pid(),
         }
     }
@@ -281,7 +282,7 @@ impl Running {
     /// Earwitness's sum does not close.
     pub fn settle(&mut self, arrived: u64) -> anyhow::Result<Option<CaptureStats>> {
         let stats = match &mut self.control {
-            Some(control) => Some(control.settle(arrived)?),
+            Some(control) => Some(control.settle(arrived).with_context(|| said(&self.folder))?),
             None => None,
         };
         process::await_quiet(self.pid());
@@ -294,7 +295,6 @@ impl Running {
     /// It does not end, or its files cannot be read.
     pub fn finish(self, arrived: u64, stats: Option<CaptureStats>) -> anyhow::Result<Taken> {
         let name = self.system.name();
-        let log = self.folder.join("peer.log");
         match self.process {
             Process::Worker(mut worker) => {
                 let packets = worker.ask("how many")?.parse()?;
@@ -305,13 +305,13 @@ impl Running {
             Process::Child(mut child) => {
                 drop(self.control);
                 let signal = if stats.is_some() { "TERM" } else { "INT" };
-                process::signal(child.id(), signal);
-                process::wait(&mut child, &name)?;
+                process::signal(child.0.id(), signal);
+                process::wait(&mut child.0, &name)?;
                 match stats {
                     Some(stats) => taken_by_capture(&self.folder, &stats),
                     None if self.system == System::Stenotype => stored::stenotype(&self.folder),
                     None => stored::pcap(&self.folder.join("packets.pcap"))
-                        .with_context(|| fs::read_to_string(&log).unwrap_or_default()),
+                        .with_context(|| said(&self.folder)),
                 }
             }
         }
