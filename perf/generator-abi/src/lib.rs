@@ -194,7 +194,7 @@ pub const fn slot_of_change(change: u64, slots: u64) -> u64 {
     hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
     hash ^= hash >> 16;
     let uniform = hash as u64;
-    ((uniform * uniform >> 32) * slots) >> 32
+    (((uniform * uniform) >> 32) * slots) >> 32
 }
 
 #[cfg(test)]

@@ -40,6 +40,22 @@ pub struct WireCount {
     pub refused: u64,
 }
 
+impl WireCount {
+    /// What came since then, when so many packets were sent.
+    ///
+    /// # Errors
+    /// Sent is not what arrived and what was refused.
+    pub fn since(self, before: Self, sent: u64) -> anyhow::Result<Self> {
+        let arrived = self.arrived - before.arrived;
+        let refused = self.refused - before.refused;
+        ensure!(
+            sent == arrived + refused,
+            "the wire does not close: {sent} sent, {arrived} arrived, {refused} refused"
+        );
+        Ok(Self { arrived, refused })
+    }
+}
+
 impl Lab {
     /// Makes it. Needs root.
     ///

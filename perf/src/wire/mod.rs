@@ -59,6 +59,9 @@ pub struct Session {
     /// Not the highest rate without loss, which takes longest
     #[arg(long)]
     unpaced: bool,
+    /// Print every figure that is kept, too
+    #[arg(long)]
+    figures: bool,
     /// A folder on a disk, for receivers that write with O_DIRECT [default: target/]
     #[arg(long, value_name = "DIR")]
     disk: Option<PathBuf>,

@@ -6,12 +6,17 @@ use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::generator::{Sent, Traffic};
-use super::lab::{BARE, FAR, Lab};
+use super::lab::{BARE, FAR, Lab, WireCount};
 use super::process::{self, MachineTime, TICK_NS, Worker};
 use super::system::System;
 
 /// With more of it the hypervisor's other guests were measured.
 const STEAL_TICKS_MAX: u64 = 50;
+
+/// What is sent before anything is measured, and at what rate: slow enough for every receiver.
+const WARM_PACKETS_MIN: u64 = 100_000;
+const WARM_PACKETS_PER_CALL: u64 = 4;
+const WARM_RATE: u64 = 200_000;
 
 /// What one run showed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,6 +25,8 @@ pub struct Run {
     /// Redirected, and refused by the wire's full queue: not offered to the receiver.
     pub refused: u64,
     pub arrived: u64,
+    /// The same with what was sent to warm up; what follows counts these.
+    pub all: u64,
     /// Stored, or, by a floor, received.
     pub taken: u64,
     /// What it wanted nothing of.
@@ -60,7 +67,7 @@ impl Run {
 
     #[must_use]
     pub fn lost_share(&self) -> f64 {
-        self.lost as f64 / self.arrived.max(1) as f64
+        self.lost as f64 / self.all.max(1) as f64
     }
 }
 
@@ -126,42 +133,43 @@ pub fn measure(
 ) -> anyhow::Result<Run> {
     let softirq = process::softirq_thread();
     let softirq_ns = || softirq.map_or(0, process::cpu_ns);
+    let wire = lab.count()?;
     let mut receiver = system.start(lab, folder, offer.calls)?;
     let pid = receiver.pid();
-    let before = (lab.count()?, process::cpu_ns(pid), softirq_ns(), MachineTime::now());
+    let warm =
+        sender.send(FAR, WARM_PACKETS_MIN.max(WARM_PACKETS_PER_CALL * offer.calls), WARM_RATE)?;
+    let warm_arrived = lab.count()?.since(wire, warm.packets)?.arrived;
+    receiver.settle(warm_arrived)?;
+    let before = (process::cpu_ns(pid), softirq_ns(), MachineTime::now());
     let sent = sender.send(FAR, offer.packets, offer.rate)?;
-    let wire = lab.count()?;
-    let arrived = wire.arrived - before.0.arrived;
-    let refused = wire.refused - before.0.refused;
-    ensure!(
-        sent.packets == arrived + refused,
-        "the wire does not close: {} sent, {arrived} arrived, {refused} refused",
-        sent.packets
-    );
-    let stats = receiver.settle(arrived)?;
-    let process_ns = process::cpu_ns(pid) - before.1;
-    let softirq_ns = softirq_ns() - before.2;
+    let WireCount { arrived: all, refused } =
+        lab.count()?.since(wire, warm.packets + sent.packets)?;
+    let stats = receiver.settle(all)?;
+    let process_ns = process::cpu_ns(pid).saturating_sub(before.0);
+    let softirq_ns = softirq_ns() - before.1;
     let machine = MachineTime::now();
     let resident_kib = process::resident_kib_max(pid);
-    let taken = receiver.finish(arrived, stats)?;
+    let taken = receiver.finish(all, stats)?;
+    let arrived = all - warm_arrived;
     let each = |ns: u64| ns as f64 / arrived.max(1) as f64;
     let bare = offer.bare_ns * sent.packets as f64 / arrived.max(1) as f64;
-    let busy = (machine.busy_ticks - before.3.busy_ticks) * TICK_NS;
+    let busy = (machine.busy_ticks - before.2.busy_ticks) * TICK_NS;
     let ended = taken.packets + taken.declined;
-    ensure!(ended <= arrived, "{ended} taken of {arrived} that arrived: somebody else sent, too");
+    ensure!(ended <= all, "{ended} taken of {all} that arrived: somebody else sent, too");
     Ok(Run {
         refused,
         arrived,
+        all,
         taken: taken.packets,
         declined: taken.declined,
-        lost: arrived.saturating_sub(ended),
+        lost: all - ended,
         lost_by: taken.lost,
         kernel_ns: each(sent.cpu_ns + softirq_ns) - bare,
         process_ns: each(process_ns),
         machine_ns: each(busy) - bare,
         bytes: taken.bytes,
         resident_kib,
-        steal_ticks: machine.steal_ticks - before.3.steal_ticks,
+        steal_ticks: machine.steal_ticks - before.2.steal_ticks,
         sent,
     })
 }

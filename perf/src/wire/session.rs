@@ -142,7 +142,11 @@ pub fn run(session: &Session) -> anyhow::Result<()> {
     }
     let outcome = table::Outcome { session, cases: &cases, bare: &bare, copy_ns };
     println!("{}", outcome.table());
-    let path = outcome.report().keep()?;
+    let report = outcome.report();
+    if session.figures {
+        println!("{}", report.table());
+    }
+    let path = report.keep()?;
     let picture = path.with_extension("svg");
     fs::write(&picture, plot::bars(&outcome.costs()))
         .with_context(|| format!("{} cannot be written", picture.display()))?;

@@ -19,6 +19,8 @@ const BUFFER_MIB: u32 = 64;
 /// Segments of Earwitness, as by default.
 const SEGMENT_MIB: u32 = 64;
 
+/// After so long stenotype has written a block that is not full, with `--blockage_sec=1`.
+const STENOTYPE_WRITES: Duration = Duration::from_secs(3);
 /// What receivers say, in their folder.
 const LOG: &str = "log";
 
@@ -223,7 +225,7 @@ fn start_peer(peer: System, lab: &Lab, folder: &Path) -> anyhow::Result<Kept> {
             }
             let threads = ["--threads=1", &blocks, "--aiops=32"];
             let rights = ["--seccomp=none", "--uid=root", "--gid=root"];
-            let rest = ["--no_index", "--no_watchdogs"];
+            let rest = ["--no_index", "--no_watchdogs", "--blockage_sec=1"];
             [&[&*stenotype, &*interface, &*dir][..], &threads, &rights, &rest].concat()
         }
         other => bail!("{} is no peer", other.name()),
@@ -304,8 +306,13 @@ impl Running {
             }
             Process::Child(mut child) => {
                 drop(self.control);
-                let signal = if stats.is_some() { "TERM" } else { "INT" };
-                process::signal(child.0.id(), signal);
+                if self.system == System::Stenotype {
+                    // It ends only when another packet comes. All it has is in its file once the last block timed out.
+                    std::thread::sleep(STENOTYPE_WRITES);
+                    process::signal(child.0.id(), "KILL");
+                } else {
+                    process::signal(child.0.id(), "TERM");
+                }
                 process::wait(&mut child.0, &name)?;
                 match stats {
                     Some(stats) => taken_by_capture(&self.folder, &stats),

@@ -26,7 +26,7 @@ pub fn line(name: &str, run: &Run) -> String {
         run.process_ns,
         run.cpu_seconds_per_mpkt(),
         run.lost,
-        run.arrived
+        run.all
     );
     for (place, count) in &run.lost_by {
         let _ = write!(text, ", {place} {count}");
