@@ -1,6 +1,7 @@
 //! A whole session: every receiver in turn, several rounds, then the highest rate that each takes without loss.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -69,15 +70,15 @@ impl Bench {
 
     /// The lab and a sender in it.
     fn place(&mut self, driver: Driver, calls: u64) -> anyhow::Result<(&Lab, &mut Sender)> {
-        if !self.labs.contains_key(&driver) {
-            self.labs.insert(driver, Lab::new(driver)?);
-        }
-        let lab = &self.labs[&driver];
+        let lab = match self.labs.entry(driver) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Lab::new(driver)?),
+        };
         let traffic = Traffic { calls, ..self.traffic.clone() };
-        if !self.senders.contains_key(&(driver, calls)) {
-            self.senders.insert((driver, calls), Sender::start(lab, &traffic)?);
-        }
-        let sender = self.senders.get_mut(&(driver, calls)).context("it was just put there")?;
+        let sender = match self.senders.entry((driver, calls)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Sender::start(lab, &traffic)?),
+        };
         Ok((lab, sender))
     }
 

@@ -66,7 +66,7 @@ fn every_packet_is_sound() {
 #[test]
 fn media_goes_on_in_each_flow() {
     let quiet = Traffic { set_ups: 0, background: 0, ..traffic(false) };
-    let mut flows: HashMap<(Endpoint, Endpoint), Vec<(u16, u32, u32)>> = HashMap::new();
+    let mut flows: HashMap<_, Vec<_>> = HashMap::new();
     for packet in first(&quiet, 600).iter().filter(|packet| packet.len() == MEDIA_FRAME_BYTES) {
         let (src, dst, rtp) = payload(packet);
         assert_eq!(rtp[..2], [0x80, 8]);
@@ -123,4 +123,39 @@ fn a_prologue_sets_every_call_up() {
     let packets = first(&traffic(true), 5 * CALLS + 6);
     let is_sip = |packet: &&Vec<u8>| payload(packet).1.port == 5060;
     assert_eq!(packets.iter().take_while(is_sip).count() as u64, 5 * CALLS);
+}
+
+/// The product makes a call of each dialog, and a recording of each call that was answered: nothing in it is wrong.
+#[test]
+fn replay_makes_calls_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capture, data) = (folder.path().join("offered.pcap"), folder.path().join("data"));
+    let traffic = Traffic { calls: 10, ..traffic(true) };
+    let mut generator = Generator::load(&traffic).unwrap();
+    generator.write(&capture, &traffic, 10_000).unwrap();
+    let sent = sent(&generator.words().unwrap());
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().and_then(Path::parent).unwrap().join("earwitness");
+    assert!(
+        program.is_file(),
+        "{} is missing: cargo build -p earwitness --bins",
+        program.display()
+    );
+    let output = std::process::Command::new(program)
+        .arg("replay")
+        .arg(&capture)
+        .args(["--json", "--data-dir"])
+        .arg(&data)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(summary["packets"], sent.packets, "{summary}");
+    assert_eq!(summary["unmatched_packets"], sent.background, "{summary}");
+    assert_eq!(summary["stored_packets"], sent.packets - sent.background, "{summary}");
+    assert_eq!(summary["sip_flaws"], serde_json::json!({}), "{summary}");
+    let changes = (sent.sip - 5 * traffic.calls).div_ceil(7);
+    let calls = summary["calls"].as_u64().unwrap();
+    assert!((traffic.calls + changes - 1..=traffic.calls + changes).contains(&calls), "{summary}");
 }
