@@ -26,7 +26,7 @@ const BATCH: u32 = 64;
 /// Rounds of one `BPF_PROG_TEST_RUN`, so that one ends soon after the last packet. Each makes its pages anew.
 const ROUNDS_MAX: u64 = 1 << 22;
 /// While pacing most rounds send nothing: fewer, or the last would spin on.
-const ROUNDS_PACED: u64 = 1 << 20;
+const ROUNDS_PACED: u64 = 1 << 18;
 /// A flow reports once in five seconds (RFC 3550, 6.2).
 const RTCP_EVERY: u64 = 250;
 const PACKETS_PER_SECOND_AND_CALL: u64 = 100;
