@@ -9,6 +9,7 @@
 use std::cell::Cell;
 
 use crate::hash::{Key, Seed};
+use crate::limits::VICTIMS_MAX;
 
 /// A table of at most `capacity` entries. One thread owns it (S8).
 #[derive(Debug)]
@@ -192,18 +193,23 @@ impl<K: Key, V> Bounded<K, V> {
         }
     }
 
-    /// Twice around: the first pass takes away second chances.
+    /// Twice around at most: the first pass takes away second chances. In a large table the first that may go, where
+    /// all that are looked at were used.
     fn victim(&mut self, may_go: impl Fn(&V) -> bool) -> Result<usize, Full> {
-        for _ in 0..2 * self.slots.len() {
+        let mut used = None;
+        for _ in 0..(2 * self.slots.len()).min(VICTIMS_MAX) {
             let at = self.hand;
             self.hand = if at + 1 == self.slots.len() { 0 } else { at + 1 };
             let slot = &self.slots[at];
-            let may_go = slot.entry.as_ref().is_some_and(|(_, value)| may_go(value));
-            if may_go && !slot.used.replace(false) {
+            if !slot.entry.as_ref().is_some_and(|(_, value)| may_go(value)) {
+                continue;
+            }
+            if !slot.used.replace(false) {
                 return Ok(at);
             }
+            used.get_or_insert(at);
         }
-        Err(Full)
+        used.ok_or(Full)
     }
 
     fn take(&mut self, slot: usize) -> Option<V> {

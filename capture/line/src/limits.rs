@@ -10,12 +10,15 @@ pub const RING_BYTES_MIN: usize = 64;
 /// Largest size of a ring.
 pub const RING_BYTES_MAX: usize = 1 << 40;
 
-/// Destinations with a verdict: four (RTP and RTCP of both sides) for each of 65,536 calls. Past it,
+/// Destinations with a verdict: four (RTP and RTCP of both sides) for each of 262,144 calls. Past it,
 /// a destination to be recorded is forgotten for the new one; one that policy ignores stays.
-pub const VERDICTS_MAX: usize = 1 << 18;
+pub const VERDICTS_MAX: usize = 1 << 20;
 /// Flows whose records are chained. Past it, one not seen for long is forgotten: its chain ends, and
 /// a new one begins with its next packet.
-pub const FLOWS_MAX: usize = 1 << 18;
+pub const FLOWS_MAX: usize = 1 << 20;
+/// Entries of a full table that are looked at for one that may go. Where all of them must stay, the new one finds
+/// no place, and the next search goes on behind them.
+pub const VICTIMS_MAX: usize = 1 << 12;
 /// Destinations whose waiting records are linked. Past it, records of a further destination wait
 /// until `hold` has passed and are judged then.
 pub const WAITING_DESTINATIONS_MAX: usize = 1 << 16;
