@@ -115,7 +115,9 @@ impl Catalog {
             match write {
                 Write::Call(row) => calls.push(&**row),
                 Write::Recording(row) => recordings.push(&**row),
-                Write::Places { call, places: of_it } => places.push((call, of_it.as_slice())),
+                Write::Places { call, places: of_it } => {
+                    places.push((call.as_str(), of_it.as_slice()));
+                }
                 Write::Memory { name, value } => memories.push((*name, value.as_slice())),
             }
         }
@@ -127,16 +129,8 @@ impl Catalog {
         for rows in recordings.chunks(STATEMENT_ROWS) {
             write_recordings(&mut transaction, rows).await?;
         }
-        for (call, of_it) in places {
-            sqlx::query(
-                "INSERT INTO place (call, places) VALUES (?, ?) \
-                 ON CONFLICT (call) DO UPDATE SET places = excluded.places",
-            )
-            .bind(call)
-            .bind(of_it)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        for rows in places.chunks(STATEMENT_ROWS) {
+            write_places(&mut transaction, rows).await?;
         }
         for (name, value) in memories {
             sqlx::query(
@@ -293,6 +287,19 @@ async fn write_recordings(
     );
     let done = query.build().execute(&mut **transaction).await;
     done.map(drop).map_err(|source| CatalogError::Query { what: "write recordings", source })
+}
+
+async fn write_places(
+    transaction: &mut Transaction<'_, Sqlite>,
+    rows: &[(&str, &[u8])],
+) -> Result<(), CatalogError> {
+    let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO place (call, places) ");
+    query.push_values(rows, |mut values, (call, places)| {
+        values.push_bind(*call).push_bind(*places);
+    });
+    query.push(" ON CONFLICT (call) DO UPDATE SET places = excluded.places");
+    let done = query.build().execute(&mut **transaction).await;
+    done.map(drop).map_err(|source| CatalogError::Query { what: "write places", source })
 }
 
 fn texts<T: Serialize>(

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use earwitness_catalog::{Catalog, CatalogError, Write};
@@ -14,6 +14,8 @@ use crate::metrics::Metrics;
 const QUEUE_BATCHES: usize = 1024;
 /// Rows of one transaction, about.
 const TRANSACTION_ROWS: usize = 2000;
+/// How long rows wait for others to share their transaction: each costs the disk a sync.
+const GATHER: Duration = Duration::from_millis(20);
 /// How long after a failure the same batch is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often; after that the program gives up, because a catalog that cannot be written is no catalog.
@@ -89,8 +91,9 @@ async fn keep(
     metrics: &Metrics,
 ) -> Result<(), CatalogError> {
     while let Ok(mut batch) = queue.recv() {
+        let until = Instant::now() + GATHER;
         while batch.len() < TRANSACTION_ROWS
-            && let Ok(more) = queue.try_recv()
+            && let Ok(more) = queue.recv_deadline(until)
         {
             batch.extend(more);
         }
@@ -126,7 +129,7 @@ mod tests {
         let clerk = Clerk::start(folder.path(), &metrics).unwrap();
         // Of a call that is not there.
         clerk.write(vec![Write::Places { call: "none".to_owned(), places: Vec::new() }]).unwrap();
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         while metrics.catalog_errors.get() < 2 {
             assert!(began.elapsed() < Duration::from_secs(60), "no error was counted twice");
             std::thread::sleep(Duration::from_millis(20));
