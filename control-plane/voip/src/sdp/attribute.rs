@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::media::{Candidate, CandidateKind, Crypto, Direction, Media, RtcpAddress};
 use super::parser::{ip_addr, lossy, number, push_bounded, words};
-use super::payload_type::PayloadType;
+use super::payload_type::{PayloadType, text};
 
 /// The direction that an attribute names, if it names one (RFC 8866 section 6.7).
 pub(super) fn direction(name: &[u8]) -> Option<Direction> {
@@ -56,7 +56,7 @@ fn rtpmap(media: &mut Media, value: &[u8]) {
         return;
     };
     let mut fields = format.split(|byte| *byte == b'/');
-    let encoding = lossy(fields.next().unwrap_or(b""));
+    let encoding = text(fields.next().unwrap_or(b""));
     let known = PayloadType::from_static(pt);
     let default_clock_hz =
         if known.encoding.eq_ignore_ascii_case(&encoding) { known.clock_hz } else { 0 };
@@ -71,7 +71,7 @@ fn fmtp(media: &mut Media, value: &[u8]) {
         return;
     };
     if let Some(payload) = media.payload_types.iter_mut().find(|payload| payload.pt == pt) {
-        payload.fmtp = lossy(value[end..].trim_ascii());
+        payload.fmtp = text(value[end..].trim_ascii());
     }
 }
 

@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(video.receive_rtp(), addr("[2001:db8::2]:51372"));
         assert_eq!(video.receive_rtcp(), addr("[2001:db8::2]:51373"));
         assert_eq!(
-            (video.payload_types[0].encoding.as_str(), video.payload_types[0].clock_hz),
+            (&*video.payload_types[0].encoding, video.payload_types[0].clock_hz),
             ("h263-1998", 90_000)
         );
         assert_eq!(session.media[0].payload_type(0).unwrap().encoding, "PCMU");
@@ -322,7 +322,7 @@ mod tests {
         let audio = &session.media[0];
         assert_eq!(audio.payload_types.len(), 5);
         let opus = audio.payload_type(111).unwrap();
-        assert_eq!((opus.encoding.as_str(), opus.clock_hz, opus.channels), ("opus", 48_000, 2));
+        assert_eq!((&*opus.encoding, opus.clock_hz, opus.channels), ("opus", 48_000, 2));
         assert_eq!(opus.fmtp, "minptime=10;useinbandfec=1");
         assert_eq!(audio.payload_type(8).unwrap().encoding, "AMR-WB");
         assert_eq!(audio.payload_type(0).unwrap().clock_hz, 8000);

@@ -1,16 +1,18 @@
 //! Payload types: the numbers of RTP and what they stand for.
 
+use std::borrow::Cow;
+
 /// What a payload type number stands for in one media description.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PayloadType {
     pub pt: u8,
     /// The name of RFC 3551 or of `a=rtpmap`, as it came; empty where neither says one.
-    pub encoding: String,
+    pub encoding: Cow<'static, str>,
     /// 0 where unknown.
     pub clock_hz: u32,
     pub channels: u8,
     /// `a=fmtp`, without the number; empty where there is none.
-    pub fmtp: String,
+    pub fmtp: Cow<'static, str>,
 }
 
 impl PayloadType {
@@ -67,7 +69,37 @@ impl PayloadType {
             34 => ("H263", 90_000, 1),
             _ => ("", 0, 1),
         };
-        Self { pt, encoding: encoding.to_owned(), clock_hz, channels, fmtp: String::new() }
+        Self { pt, encoding: encoding.into(), clock_hz, channels, fmtp: "".into() }
+    }
+}
+
+/// What nearly all descriptions say: words that need no memory of their own, however often they are handed on.
+const USUAL: [&str; 18] = [
+    "PCMU",
+    "PCMA",
+    "telephone-event",
+    "0-15",
+    "0-16",
+    "opus",
+    "G722",
+    "G729",
+    "annexb=no",
+    "GSM",
+    "CN",
+    "speex",
+    "iLBC",
+    "AMR",
+    "AMR-WB",
+    "H264",
+    "VP8",
+    "minptime=10;useinbandfec=1",
+];
+
+/// The text as it came, replacement characters where it is no UTF-8.
+pub(super) fn text(bytes: &[u8]) -> Cow<'static, str> {
+    match USUAL.iter().find(|usual| usual.as_bytes() == bytes) {
+        Some(usual) => Cow::Borrowed(usual),
+        None => Cow::Owned(String::from_utf8_lossy(bytes).into_owned()),
     }
 }
 
@@ -80,7 +112,7 @@ mod tests {
     fn static_numbers_have_their_formats() {
         let g722 = PayloadType::from_static(9);
         // RFC 3551 section 4.5.2: G.722's RTP clock is 8000 Hz by an old error.
-        assert_eq!((g722.encoding.as_str(), g722.clock_hz, g722.channels), ("G722", 8000, 1));
+        assert_eq!((&*g722.encoding, g722.clock_hz, g722.channels), ("G722", 8000, 1));
         assert_eq!(PayloadType::from_static(10).channels, 2);
         assert_eq!(PayloadType::from_static(101).encoding, "");
         assert!(PayloadType::from_static(13).is_comfort_noise());
