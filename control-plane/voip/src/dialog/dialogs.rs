@@ -1,12 +1,14 @@
 //! The table of legs: finds the leg of a message, bounds their number, keeps their deadlines.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use super::deadlines::Deadlines;
 use super::event::{DialogEvent, DialogId, EndReason, EventKind, LegId, Origin, Party};
 use super::hops::orient;
 use super::identifier::Identifier;
 use super::leg::{InviteState, Leg, Output};
+use super::silence::Silence;
 use super::step::description;
 use crate::limits::{LEGS_MAX, LEGS_PER_CALL_ID_MAX};
 use crate::sdp::SdpError;
@@ -41,8 +43,9 @@ pub struct Observed {
     /// The dialog; that of fork 0 where the message belongs to the leg as a whole.
     pub dialog: Option<DialogId>,
     pub class: Class,
-    /// The message carried a session description that cannot be read; the rest of it counts.
-    pub sdp_error: Option<SdpError>,
+    /// What its session description was, where one was looked at; the rest of a message whose description cannot
+    /// be read counts.
+    pub sdp: Option<Result<(), SdpError>>,
 }
 
 /// How long things are waited for, in nanoseconds.
@@ -87,13 +90,16 @@ impl Timeouts {
 pub struct Dialogs {
     timeouts: Timeouts,
     legs_max: usize,
-    legs: HashMap<LegId, Entry>,
+    /// The numbers are ours: nobody outside can choose them so that they collide.
+    legs: HashMap<LegId, Entry, foldhash::fast::RandomState>,
     /// Legs by Call-ID, oldest first.
     by_call_id: HashMap<Identifier, Vec<LegId>>,
-    deadlines: BTreeSet<(u64, LegId)>,
-    /// Legs by when they were touched: those that are over, and the others.
-    over: BTreeMap<u64, LegId>,
-    live: BTreeMap<u64, LegId>,
+    deadlines: Deadlines,
+    /// Legs by how long they are silent: those that are over, and the others.
+    over: Silence,
+    live: Silence,
+    /// Legs that are not over.
+    live_count: usize,
     touches: u64,
     next_leg: u64,
 }
@@ -103,6 +109,8 @@ struct Entry {
     leg: Leg,
     touched: u64,
     deadline_ns: Option<u64>,
+    /// As it was when it was touched.
+    is_over: bool,
 }
 
 impl Dialogs {
@@ -118,11 +126,12 @@ impl Dialogs {
         Self {
             timeouts,
             legs_max: legs_max.max(1),
-            legs: HashMap::new(),
+            legs: HashMap::default(),
             by_call_id: HashMap::new(),
-            deadlines: BTreeSet::new(),
-            over: BTreeMap::new(),
-            live: BTreeMap::new(),
+            deadlines: Deadlines::default(),
+            over: Silence::default(),
+            live: Silence::default(),
+            live_count: 0,
             touches: 0,
             next_leg: 0,
         }
@@ -147,11 +156,11 @@ impl Dialogs {
                     let (leg, by) = self.resume(seen, message, events);
                     (leg, by, Some(Class::Started))
                 }
-                Start::Not(class) => return Observed { dialog: None, class, sdp_error: None },
+                Start::Not(class) => return Observed { dialog: None, class, sdp: None },
             },
         };
         let Some(entry) = self.legs.get_mut(&leg) else {
-            return Observed { dialog: None, class: Class::Orphan, sdp_error: None };
+            return Observed { dialog: None, class: Class::Orphan, sdp: None };
         };
         let mut out = Output { leg, ts_ns: seen.ts_ns, events };
         let mut observed = entry.leg.observe(seen, message, by, &mut out);
@@ -162,14 +171,12 @@ impl Dialogs {
 
     /// Acts on what has not happened by `now_ns`.
     pub fn tick(&mut self, now_ns: u64, events: &mut Vec<DialogEvent>) {
-        while let Some((deadline_ns, leg)) = self.deadlines.first().copied() {
-            if deadline_ns > now_ns {
-                return;
-            }
-            let Some(entry) = self.legs.get_mut(&leg) else {
-                self.deadlines.pop_first();
+        while let Some((deadline_ns, leg)) = self.deadlines.pop(now_ns) {
+            let Some(entry) = self.legs.get_mut(&leg) else { continue };
+            if entry.deadline_ns != Some(deadline_ns) {
                 continue;
-            };
+            }
+            entry.deadline_ns = None;
             if entry.leg.ended.is_some() {
                 self.forget(leg);
                 continue;
@@ -183,7 +190,8 @@ impl Dialogs {
     /// There are no more messages: legs that only waited for what need not come are over. Those that were
     /// pending or answered stay as they are.
     pub fn conclude(&mut self, events: &mut Vec<DialogEvent>) {
-        let mut waiting: Vec<LegId> = self.live.values().copied().collect();
+        let live = self.legs.iter().filter(|(_, entry)| !entry.is_over);
+        let mut waiting: Vec<LegId> = live.map(|(leg, _)| *leg).collect();
         waiting.sort_unstable();
         for leg in waiting {
             if let Some(entry) = self.legs.get_mut(&leg) {
@@ -209,16 +217,16 @@ impl Dialogs {
         }
     }
 
-    /// The earliest time at which [`Dialogs::tick`] has something to do.
+    /// The earliest time at which [`Dialogs::tick`] has something to do. Looks at every leg.
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        self.deadlines.first().map(|(deadline_ns, _)| *deadline_ns)
+        self.legs.values().filter_map(|entry| entry.deadline_ns).min()
     }
 
     /// Legs that are not over.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.live.len()
+        self.live_count
     }
 
     /// Whether no leg is followed.
@@ -229,7 +237,7 @@ impl Dialogs {
 
     /// The leg of a message and who sent the request of its transaction. The latest leg counts.
     fn find(&self, message: &Message<'_>) -> Option<(LegId, Party)> {
-        let legs = self.by_call_id.get(&Identifier::new(message.call_id()))?;
+        let legs = self.by_call_id.get(&*Identifier::key(message.call_id()))?;
         legs.iter().rev().find_map(|id| {
             let leg = &self.legs.get(id)?.leg;
             let by = leg.requester(message)?;
@@ -264,9 +272,8 @@ impl Dialogs {
         let by = if is_swapped { Party::Callee } else { Party::Caller };
         let leg = Leg::new(id, message, caller_tag.unwrap_or(from_tag), seen);
         self.by_call_id.entry(call_id).or_default().push(id);
-        self.touches += 1;
-        self.live.insert(self.touches, id);
-        self.legs.insert(id, Entry { leg, touched: self.touches, deadline_ns: None });
+        self.live_count += 1;
+        self.legs.insert(id, Entry { leg, touched: 0, deadline_ns: None, is_over: false });
         let sender = if message.is_request() { by } else { by.other() };
         let hop = orient(seen.src, seen.dst, sender);
         Output { leg: id, ts_ns: seen.ts_ns, events }.emit(0, EventKind::Created { origin, hop });
@@ -281,7 +288,7 @@ impl Dialogs {
         message: &Message<'_>,
         events: &mut Vec<DialogEvent>,
     ) -> (LegId, Party) {
-        let before = self.by_call_id.get(&Identifier::new(message.call_id())).and_then(|legs| {
+        let before = self.by_call_id.get(&*Identifier::key(message.call_id())).and_then(|legs| {
             legs.iter().rev().find_map(|id| {
                 let leg = &self.legs.get(id)?.leg;
                 Some((leg.caller_tag.clone(), leg.requester(message)?))
@@ -308,32 +315,39 @@ impl Dialogs {
         (id, by)
     }
 
-    /// Brings the order of touching and the deadline of a leg up to date.
+    /// Brings the order of silence and the deadline of a leg up to date.
     fn refresh(&mut self, id: LegId) {
         let Some(entry) = self.legs.get_mut(&id) else {
             return;
         };
         self.touches += 1;
-        self.live.remove(&entry.touched);
-        self.over.remove(&entry.touched);
         entry.touched = self.touches;
-        let order = if entry.leg.ended.is_some() { &mut self.over } else { &mut self.live };
-        order.insert(self.touches, id);
+        let is_over = entry.leg.ended.is_some();
+        self.live_count -= usize::from(is_over && !entry.is_over);
+        entry.is_over = is_over;
         let deadline_ns = entry.leg.deadline_ns(&self.timeouts);
-        if deadline_ns != entry.deadline_ns {
-            if let Some(before_ns) = entry.deadline_ns {
-                self.deadlines.remove(&(before_ns, id));
-            }
-            entry.deadline_ns = deadline_ns;
-            self.deadlines.extend(deadline_ns.map(|ns| (ns, id)));
+        let is_new = deadline_ns != entry.deadline_ns;
+        entry.deadline_ns = deadline_ns;
+        if let Some(deadline_ns) = deadline_ns.filter(|_| is_new) {
+            self.deadlines.add(deadline_ns, id);
+            let legs = &self.legs;
+            let is_due = |ns, leg: &LegId| legs.get(leg).is_some_and(|e| e.deadline_ns == Some(ns));
+            self.deadlines.tidy(legs.len(), is_due);
         }
+        let order = if is_over { &mut self.over } else { &mut self.live };
+        order.add(self.touches, id);
+        let legs = &self.legs;
+        order.tidy(legs.len(), |touched, leg| {
+            legs.get(leg).is_some_and(|entry| entry.touched == touched)
+        });
     }
 
     /// S10: what is over goes first, then the leg that was silent longest.
     fn evict_oldest(&mut self, ts_ns: u64, events: &mut Vec<DialogEvent>) {
-        let oldest = self.over.first_key_value().or_else(|| self.live.first_key_value());
-        if let Some((_, leg)) = oldest {
-            let leg = *leg;
+        let legs = &self.legs;
+        let is_last = |touched, leg: &LegId| legs.get(leg).is_some_and(|e| e.touched == touched);
+        let oldest = self.over.oldest(is_last).or_else(|| self.live.oldest(is_last));
+        if let Some(leg) = oldest {
             self.end(leg, EndReason::Evicted, ts_ns, events);
             self.forget(leg);
         }
@@ -343,11 +357,7 @@ impl Dialogs {
         let Some(entry) = self.legs.remove(&id) else {
             return;
         };
-        self.live.remove(&entry.touched);
-        self.over.remove(&entry.touched);
-        if let Some(deadline_ns) = entry.deadline_ns {
-            self.deadlines.remove(&(deadline_ns, id));
-        }
+        self.live_count -= usize::from(!entry.is_over);
         if let Some(same) = self.by_call_id.get_mut(&entry.leg.call_id) {
             same.retain(|other| *other != id);
             if same.is_empty() {

@@ -1,5 +1,7 @@
 //! Call-IDs and tags as keys: their bytes, bounded.
 
+use std::borrow::{Borrow, Cow};
+
 use super::recent::hash;
 use crate::limits::IDENTIFIER_BYTES_MAX;
 
@@ -10,11 +12,16 @@ pub(super) struct Identifier(Box<[u8]>);
 
 impl Identifier {
     pub(super) fn new(bytes: &[u8]) -> Self {
+        Self(Self::key(bytes).into())
+    }
+
+    /// What to look for in a table of identifiers.
+    pub(super) fn key(bytes: &[u8]) -> Cow<'_, [u8]> {
         if bytes.len() <= IDENTIFIER_BYTES_MAX {
-            return Self(bytes.into());
+            return Cow::Borrowed(bytes);
         }
         let number = hash(&bytes).to_be_bytes();
-        Self([&bytes[..IDENTIFIER_BYTES_MAX - number.len()], &number].concat().into())
+        Cow::Owned([&bytes[..IDENTIFIER_BYTES_MAX - number.len()], &number].concat())
     }
 
     /// A tag; that of RFC 2543, which is none, is the empty one.
@@ -24,10 +31,13 @@ impl Identifier {
 
     /// Whether this stands for these bytes.
     pub(super) fn is(&self, bytes: &[u8]) -> bool {
-        match bytes.len() <= IDENTIFIER_BYTES_MAX {
-            true => *self.0 == *bytes,
-            false => *self == Self::new(bytes),
-        }
+        *self.0 == *Self::key(bytes)
+    }
+}
+
+impl Borrow<[u8]> for Identifier {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 

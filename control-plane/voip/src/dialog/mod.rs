@@ -8,6 +8,7 @@
 //! No clock, no I/O: time comes with the messages and with [`Dialogs::tick`]. What calls, parties and
 //! recordings are is decided elsewhere; this module says only what the protocol says.
 
+mod deadlines;
 mod dialogs;
 mod event;
 mod exchange;
@@ -16,6 +17,7 @@ mod identifier;
 mod leg;
 mod media;
 mod recent;
+mod silence;
 mod step;
 
 pub use dialogs::{Class, Dialogs, Observed, Seen, Timeouts};

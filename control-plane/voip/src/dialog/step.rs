@@ -53,18 +53,13 @@ impl Leg {
         let is_new_at_hop = self.recent.note(at_hop(fingerprint, hop));
         let class = if is_new { Class::InDialog } else { Class::Repeated };
         let mut observed =
-            Observed { dialog: Some(DialogId { leg: self.id, fork: 0 }), class, sdp_error: None };
+            Observed { dialog: Some(DialogId { leg: self.id, fork: 0 }), class, sdp: None };
         if !is_new_at_hop || self.ended.is_some() {
             return observed;
         }
-        let sdp = match description(message) {
-            None => None,
-            Some(Ok(session)) => Some(Arc::new(session)),
-            Some(Err(error)) => {
-                observed.sdp_error = Some(error);
-                None
-            }
-        };
+        let sdp = description(message);
+        observed.sdp = sdp.as_ref().map(|sdp| sdp.as_ref().map(drop).map_err(|error| *error));
+        let sdp = sdp.and_then(Result::ok).map(Arc::new);
         let step = Step { message, by, hop, sdp, is_new };
         let fork = match message.start {
             StartLine::Request { method, .. } => self.on_request(&step, method, out),
