@@ -88,6 +88,26 @@ pub fn finish<'c, 's>(
     orders.into_iter().map(move |order| order.finish(&mut records, shop))
 }
 
+/// Finishes a call that has no media.
+#[must_use]
+pub fn finish_silent(call: &Call, shop: &Workshop<'_>) -> Done {
+    done(call, &selection(call, shop), None, &[])
+}
+
+fn done(
+    call: &Call,
+    selection: &Selection,
+    recording: Option<&FinishedRecording>,
+    parts: &[Option<Packets>],
+) -> Done {
+    let findings = Findings { selection: Some(selection), recording, parts, finished: true };
+    Done {
+        call: rows::call_row(call, &findings),
+        places: Places::of(call),
+        recording: recording.map(|recording| rows::recording_row(call, recording)),
+    }
+}
+
 /// Renders a call in progress as far as it is in the log; `None` while nobody is heard.
 ///
 /// # Errors
@@ -138,17 +158,7 @@ impl<'c> Order<'c> {
             false => self.record(records, shop)?,
             true => (None, Vec::new()),
         };
-        let findings = Findings {
-            selection: Some(selection),
-            recording: recording.as_ref(),
-            parts: &parts,
-            finished: true,
-        };
-        Ok(Done {
-            call: rows::call_row(call, &findings),
-            places: Places::of(call),
-            recording: recording.as_ref().map(|recording| rows::recording_row(call, recording)),
-        })
+        Ok(done(call, selection, recording.as_ref(), &parts))
     }
 
     fn record(

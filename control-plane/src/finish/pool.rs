@@ -1,6 +1,6 @@
 //! Threads that finish calls. What cannot be finished now is tried again; nobody waits for it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -52,11 +52,13 @@ type Answer = (Box<Call>, Result<Done, JobError>);
 /// The threads and what waits for them.
 #[derive(Debug)]
 pub struct FinishPool {
+    options: Arc<PoolOptions>,
     waiting: VecDeque<Box<Call>>,
+    /// Calls without media: finished where they were handed in, and not reported yet.
+    ready: Vec<Answer>,
     failed: Vec<(Instant, Box<Call>)>,
     /// Starts of calls at the threads, to know from where the log is still needed.
-    at_work: Vec<(String, u64)>,
-    retry: Duration,
+    at_work: HashMap<String, u64>,
     jobs: Option<Sender<Box<Call>>>,
     answers: Receiver<Answer>,
     threads: Vec<JoinHandle<()>>,
@@ -69,7 +71,7 @@ impl FinishPool {
     pub fn start(options: PoolOptions, metrics: &Arc<Metrics>) -> Self {
         let (jobs, queue) = bounded::<Box<Call>>(QUEUE_JOBS);
         let (report, answers) = bounded::<Answer>(2 * QUEUE_JOBS);
-        let (retry, count) = (options.retry, options.threads.max(1));
+        let count = options.threads.max(1);
         let options = Arc::new(options);
         let spawn = |index: usize| {
             let (queue, report) = (queue.clone(), report.clone());
@@ -81,10 +83,11 @@ impl FinishPool {
         };
         let threads = (0..count).map(spawn).collect();
         Self {
+            options,
             waiting: VecDeque::new(),
+            ready: Vec::new(),
             failed: Vec::new(),
-            at_work: Vec::new(),
-            retry,
+            at_work: HashMap::new(),
             jobs: Some(jobs),
             answers,
             threads,
@@ -94,6 +97,12 @@ impl FinishPool {
 
     /// Adds a call; it never waits.
     pub fn submit(&mut self, call: Box<Call>) {
+        if call.media.flows.is_empty() {
+            // Only rows are to be made: less work than to wake a thread.
+            let done = job::finish_silent(&call, &shop(&self.options));
+            self.ready.push((call, Ok(done)));
+            return;
+        }
         self.waiting.push_back(call);
         self.hand_out();
     }
@@ -101,7 +110,7 @@ impl FinishPool {
     /// Calls that are not finished yet.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.waiting.len() + self.failed.len() + self.at_work.len()
+        self.ready.len() + self.waiting.len() + self.failed.len() + self.at_work.len()
     }
 
     /// The start of the oldest call that is not finished yet: from there on the log is still needed.
@@ -109,8 +118,9 @@ impl FinishPool {
     pub fn oldest_ns(&self) -> Option<u64> {
         let waiting = self.waiting.iter().chain(self.failed.iter().map(|(_, call)| call));
         waiting
+            .chain(self.ready.iter().map(|(call, _)| call))
             .map(|call| call.started_ns)
-            .chain(self.at_work.iter().map(|(_, at_ns)| *at_ns))
+            .chain(self.at_work.values().copied())
             .min()
     }
 
@@ -119,7 +129,8 @@ impl FinishPool {
         let now = Instant::now();
         let due = self.failed.extract_if(.., |(at, _)| *at <= now).map(|(_, call)| call);
         self.waiting.extend(due);
-        let answers: Vec<Answer> = self.answers.try_iter().collect();
+        let mut answers = std::mem::take(&mut self.ready);
+        answers.extend(self.answers.try_iter());
         let outcomes = answers.into_iter().map(|answer| self.take(answer)).collect();
         self.hand_out();
         self.metrics.recordings_pending.set(self.pending() as i64);
@@ -128,6 +139,9 @@ impl FinishPool {
 
     /// Waits a while for something to be done.
     pub fn wait(&mut self, at_most: Duration) -> Vec<Outcome> {
+        if !self.ready.is_empty() {
+            return self.poll();
+        }
         match self.answers.recv_timeout(at_most) {
             Ok(answer) => {
                 let mut outcomes = vec![self.take(answer)];
@@ -139,12 +153,12 @@ impl FinishPool {
     }
 
     fn take(&mut self, (call, result): Answer) -> Outcome {
-        self.at_work.retain(|(id, _)| *id != call.id);
+        self.at_work.remove(&call.id);
         match result {
             Ok(done) => Outcome::Done(Box::new(done)),
             Err(error) => {
                 let id = call.id.clone();
-                self.failed.push((Instant::now() + self.retry, call));
+                self.failed.push((Instant::now() + self.options.retry, call));
                 Outcome::Failed { call: id, error }
             }
         }
@@ -158,7 +172,7 @@ impl FinishPool {
                 self.waiting.push_front(full.into_inner());
                 return;
             }
-            self.at_work.push((id, started_ns));
+            self.at_work.insert(id, started_ns);
         }
     }
 }
@@ -178,18 +192,22 @@ impl Drop for FinishPool {
     }
 }
 
+fn shop(options: &PoolOptions) -> Workshop<'_> {
+    Workshop {
+        data_dir: &options.data_dir,
+        options: &options.render,
+        aliases: &options.aliases,
+        decoders: &options.decoders,
+    }
+}
+
 fn work(
     queue: &Receiver<Box<Call>>,
     report: &Sender<Answer>,
     options: &PoolOptions,
     metrics: &Metrics,
 ) {
-    let shop = Workshop {
-        data_dir: &options.data_dir,
-        options: &options.render,
-        aliases: &options.aliases,
-        decoders: &options.decoders,
-    };
+    let shop = shop(options);
     let mut held = None;
     while let Ok(call) = queue.recv() {
         let calls = batch(call, queue, options.threads);
