@@ -37,6 +37,9 @@ pub struct Metrics {
     pub calls_started: IntCounter,
     pub calls_ended: IntCounterVec,
     pub calls_evicted: IntCounter,
+    /// Of the vectors above, what is counted for each record.
+    pub signalling_records: IntCounter,
+    pub sip_over_udp: IntCounter,
     media_bound: IntCounter,
     media_unbound: IntCounter,
     pub recordings: IntCounterVec,
@@ -93,6 +96,16 @@ impl Metrics {
             "Media packets read from the log: of a call, or of none.",
             "of",
         );
+        let log_records = make.counters(
+            "earwitness_log_records_total",
+            "Records read from the segment log, by class.",
+            "class",
+        );
+        let sip_messages = make.counters(
+            "earwitness_sip_messages_total",
+            "SIP messages understood, by transport.",
+            "transport",
+        );
         Self {
             capture_connected: make
                 .gauge("earwitness_capture_connected", "1 while the capture process is connected."),
@@ -105,11 +118,8 @@ impl Metrics {
                 "earwitness_capture_faults_total",
                 "Faults that the capture process reported.",
             ),
-            log_records: make.counters(
-                "earwitness_log_records_total",
-                "Records read from the segment log, by class.",
-                "class",
-            ),
+            signalling_records: log_records.with_label_values(&["signalling"]),
+            log_records,
             log_errors: make.counter(
                 "earwitness_log_errors_total",
                 "Blocks of the segment log that could not be read.",
@@ -117,11 +127,8 @@ impl Metrics {
             log_bytes: make.gauge("earwitness_log_bytes", "Size of the segment log."),
             segments_released: make
                 .counter("earwitness_segments_released_total", "Segments given back for reuse."),
-            sip_messages: make.counters(
-                "earwitness_sip_messages_total",
-                "SIP messages understood, by transport.",
-                "transport",
-            ),
+            sip_over_udp: sip_messages.with_label_values(&["udp"]),
+            sip_messages,
             sip_rejected: make.counters(
                 "earwitness_sip_rejected_total",
                 "SIP messages refused, by what was wrong.",

@@ -171,13 +171,9 @@ fn open_line(config: &Config, data_dir: &Path) -> Result<Line, ReplayError> {
         UnmatchedMedia::Keep => Unmatched::Keep,
     };
     options.drain.media.segment_bytes = u64::from(capture.segment_mib.min(SEGMENT_MIB_MAX)) << 20;
-    options.rings.residence = Residence::Locked;
-    let line = Line::open(options.clone()).or_else(|_| {
-        // Nothing is lost by paging here: the files wait.
-        options.rings.residence = Residence::Pageable;
-        Line::open(options)
-    });
-    line.map_err(|source| ReplayError::Line { source })
+    // Nothing is lost by paging here: the files wait. Most replays use little of the ring.
+    options.rings.residence = Residence::Pageable;
+    Line::open(options).map_err(|source| ReplayError::Line { source })
 }
 
 struct Run<'p> {
@@ -315,20 +311,23 @@ fn keep(
     summary: &mut Summary,
     progress: &mut dyn Progress,
 ) -> Result<(), ReplayError> {
+    let mut writes = Vec::with_capacity(3 * outcomes.len());
+    let mut failure = None;
     for outcome in outcomes {
         match outcome {
             Outcome::Done(done) => {
                 progress.done(&done);
                 summary.calls += 1;
                 summary.recordings += u64::from(done.recording.is_some());
-                clerk.write(done.into_writes())?;
+                writes.extend(done.into_writes());
             }
             Outcome::Failed { call, error } => {
-                return Err(ReplayError::Finish { call, source: error });
+                failure = Some(ReplayError::Finish { call, source: error });
             }
         }
     }
-    Ok(())
+    clerk.write(writes)?;
+    failure.map_or(Ok(()), Err)
 }
 
 fn with_rejections(mut summary: Summary, metrics: &Metrics) -> Summary {

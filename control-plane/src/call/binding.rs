@@ -6,6 +6,7 @@
 //! media alone.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use earwitness_wire::Endpoint;
 
@@ -32,7 +33,8 @@ pub struct Binding {
 /// All addresses that calls announced.
 #[derive(Debug, Default)]
 pub struct Bindings {
-    by_endpoint: HashMap<Endpoint, Vec<Binding>>,
+    /// Looked at for every packet: a quick hash, with a seed that nobody outside knows.
+    by_endpoint: HashMap<Endpoint, Vec<Binding>, foldhash::quality::RandomState>,
     /// Bindings given up because an endpoint had too many at once.
     pub overflowed: u64,
 }
@@ -79,20 +81,16 @@ impl Bindings {
         list.iter().all(|binding| binding.until_ns <= at)
     }
 
-    /// Forgets everything of `call` at `endpoint`, once its packets can no longer arrive.
-    pub fn forget(&mut self, endpoint: &Endpoint, call: CallSlot) {
-        if let Some(list) = self.by_endpoint.get_mut(endpoint) {
-            list.retain(|binding| binding.call != call);
-            if list.is_empty() {
-                self.by_endpoint.remove(endpoint);
-            }
+    /// Forgets everything of `call` at `endpoint`, once its packets can no longer arrive. Returns whether no call
+    /// has `endpoint` now, or had it until lately.
+    pub fn forget(&mut self, endpoint: &Endpoint, call: CallSlot) -> bool {
+        let Entry::Occupied(mut entry) = self.by_endpoint.entry(*endpoint) else { return true };
+        entry.get_mut().retain(|binding| binding.call != call);
+        let is_free = entry.get().is_empty();
+        if is_free {
+            entry.remove();
         }
-    }
-
-    /// Whether a call has `endpoint`, or had it until lately.
-    #[must_use]
-    pub fn is_bound(&self, endpoint: &Endpoint) -> bool {
-        self.by_endpoint.contains_key(endpoint)
+        is_free
     }
 
     /// What a packet for `endpoint` at `at` belongs to.

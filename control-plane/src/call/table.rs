@@ -355,8 +355,7 @@ impl CallTable {
         self.free.push(slot.index);
         self.open -= 1;
         for endpoint in endpoints_of(&call) {
-            self.bindings.forget(&endpoint, slot);
-            if !self.bindings.is_bound(&endpoint) {
+            if self.bindings.forget(&endpoint, slot) {
                 self.verdicts.push(VerdictChange { dst: endpoint, verdict: None });
             }
         }

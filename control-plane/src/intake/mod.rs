@@ -77,7 +77,7 @@ impl Intake {
     }
 
     fn packet(&mut self, lane: LaneId, record: &Record<'_>) {
-        self.metrics.log_records.with_label_values(&["signalling"]).inc();
+        self.metrics.signalling_records.inc();
         let ts_ns = record.meta.ts_ns;
         self.heard_ns = self.heard_ns.max(ts_ns);
         let Some(parsed) = self.parse(record) else { return };
@@ -88,7 +88,7 @@ impl Intake {
         match parsed.transport {
             Transport::Udp => {
                 if !is_keepalive(payload) {
-                    self.metrics.sip_messages.with_label_values(&["udp"]).inc();
+                    self.metrics.sip_over_udp.inc();
                     let mut places = std::iter::once(place);
                     self.signalling.bytes(seen, payload, &mut places, &mut self.table);
                 }

@@ -22,12 +22,15 @@ use crate::metrics::Metrics;
 /// Where a message lies in the log.
 pub type Place = (LaneId, RecordPos);
 
+/// For numbers that nobody outside can choose.
+type Quick = foldhash::fast::RandomState;
+
 /// Follows dialogs and applies what they say.
 #[derive(Debug)]
 pub struct Signalling {
     dialogs: Dialogs,
-    calls: HashMap<LegId, CallSlot>,
-    legs: HashMap<CallSlot, LegId>,
+    calls: HashMap<LegId, CallSlot, Quick>,
+    legs: HashMap<CallSlot, LegId, Quick>,
     events: Vec<DialogEvent>,
     metrics: Arc<Metrics>,
 }
@@ -37,8 +40,8 @@ impl Signalling {
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             dialogs: Dialogs::new(Timeouts::default()),
-            calls: HashMap::new(),
-            legs: HashMap::new(),
+            calls: HashMap::default(),
+            legs: HashMap::default(),
             events: Vec::new(),
             metrics,
         }
@@ -80,9 +83,12 @@ impl Signalling {
         }
         self.events = events;
         self.keep_places(&observed, seen, places, table);
-        if let Some(body) = sip::body::sdp(message)
-            && earwitness_voip::sdp::parse(body).is_err()
-        {
+        // Each is read once where dialogs read it: the others are of repeated messages, or of none that counts.
+        let sdp = observed.sdp.or_else(|| {
+            let body = sip::body::sdp(message)?;
+            Some(earwitness_voip::sdp::parse(body).map(drop))
+        });
+        if matches!(sdp, Some(Err(_))) {
             self.metrics.sdp_rejected.inc();
         }
     }
@@ -233,8 +239,8 @@ fn call_identity(at_ns: u64, message: &Message<'_>) -> String {
     hash.update(message.from().tag.unwrap_or_default());
     hash.update(at_ns.to_be_bytes());
     let digest = hash.finalize();
-    let tail: String = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{:012x}-{tail}", at_ns / 1_000_000)
+    let tail = digest[..6].iter().fold(0_u64, |tail, byte| tail << 8 | u64::from(*byte));
+    format!("{:012x}-{tail:012x}", at_ns / 1_000_000)
 }
 
 /// `user@host`, a bare number, or the URI as it came. IPv6 hosts stand in brackets (RFC 3261 section 25.1).
@@ -378,10 +384,9 @@ fn announce_side(
     at_ns: u64,
 ) {
     let side = side_of(line, party);
-    let mut payload_types = side.payload_types.clone();
-    let more =
-        side.described.iter().filter(|more| !payload_types.iter().any(|known| known.pt == more.pt));
-    payload_types.extend(more.cloned().collect::<Vec<_>>());
+    let agreed = side.payload_types.iter();
+    let more = side.described.iter().filter(|more| agreed.clone().all(|known| known.pt != more.pt));
+    let payload_types = || agreed.clone().chain(more.clone()).cloned().collect();
     for rtp in side.rtp.iter().chain(&side.candidates) {
         table.announce(
             slot,
@@ -392,7 +397,7 @@ fn announce_side(
                 rtp: Endpoint::from(*rtp),
                 rtcp: side.rtcp.filter(|rtcp| rtcp != rtp).map(Endpoint::from),
                 from_ns: at_ns,
-                payload_types: vec![(at_ns, payload_types.clone())],
+                payload_types: vec![(at_ns, payload_types())],
                 encrypted: line.proto.is_secure(),
             },
         );
