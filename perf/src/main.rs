@@ -4,17 +4,22 @@
 //! |---|---|
 //! | [`figure`] | what a measurement is: a name, a unit, the spread of its rounds |
 //! | [`machine`] | on what it was measured |
+//! | [`stages`] | each stage alone |
 //! | [`report`] | results as a table for people and as JSON in `perf/results/` |
 //! | [`wire`] | receivers side by side on the same offered packets |
 
 mod figure;
 mod machine;
 mod report;
+mod stages;
 mod wire;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: stages::allocations::Counting = stages::allocations::Counting;
 
 /// Measures Earwitness and its peers in one run. Numbers hold for the machine they were taken on; ratios count.
 #[derive(Debug, Parser)]
@@ -34,6 +39,8 @@ enum Command {
     Machine,
     /// Measures receivers side by side: Earwitness, its peers, and the floors below them
     Wire(Box<wire::Wire>),
+    /// Measures each stage alone, in this process
+    Stages(stages::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -54,5 +61,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Wire(wire) => wire::run(wire),
+        Command::Stages(arguments) => stages::run(arguments),
     }
 }

@@ -7,7 +7,7 @@ const REACH_LINES: usize = 6;
 
 /// Files that may hold `unsafe`, and what for. The XDP program is unsafe by nature: each access to a packet or
 /// a map goes through a pointer that the verifier has seen.
-const NAMED: [(&str, &str); 18] = [
+const NAMED: [(&str, &str); 19] = [
     ("capture/ipc/src/socket.rs", "SOCK_SEQPACKET, which std lacks"),
     ("capture/line/src/region.rs", "locked memory"),
     ("capture/line/src/ring.rs", "the ring in that memory"),
@@ -23,6 +23,7 @@ const NAMED: [(&str, &str); 18] = [
     ("perf/generator/src/", "packets and maps of the load generator"),
     ("perf/src/wire/memory.rs", "a mapped file"),
     ("perf/src/wire/socket.rs", "rings shared with the kernel"),
+    ("perf/src/stages/allocations.rs", "an allocator that counts"),
     ("tests/fixtures/src/codec/foreign.rs", "FFmpeg's contexts"),
     ("tests/fixtures/src/live.rs", "raw sockets"),
     ("tests/system/", "namespaces entered, processes killed"),
