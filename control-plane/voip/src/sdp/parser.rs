@@ -63,10 +63,7 @@ pub fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
     if bytes.len() > SDP_BYTES_MAX {
         return Err(SdpError::TooLarge);
     }
-    let mut lines = bytes
-        .split(|byte| matches!(byte, b'\n' | b'\r' | 0))
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty());
+    let mut lines = lines(bytes);
     match lines.next().map(split_line) {
         None => return Err(SdpError::Empty),
         Some(Some((b'v', b"0"))) => {}
@@ -79,11 +76,31 @@ pub fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
     Ok(reader.finish())
 }
 
+/// Lines that are not empty, without white space around them.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        while let Some(first) = rest.first() {
+            if matches!(first, b'\n' | b'\r' | 0) {
+                rest = &rest[1..];
+                continue;
+            }
+            let end = memchr::memchr3(b'\n', b'\r', 0, rest).unwrap_or(rest.len());
+            let line = rest[..end].trim_ascii();
+            rest = &rest[end..];
+            if !line.is_empty() {
+                return Some(line);
+            }
+        }
+        None
+    })
+}
+
 /// `x=value`; RFC 8866 forbids white space around `=`, senders do not.
 fn split_line(line: &[u8]) -> Option<(u8, &[u8])> {
     let (key, rest) = line.split_first()?;
     let value = rest.trim_ascii_start().strip_prefix(b"=")?;
-    Some((*key, value.trim_ascii()))
+    Some((*key, value.trim_ascii_start()))
 }
 
 /// What is read so far. Session-level attributes are defaults for media (RFC 8866 section 5.13).
@@ -208,11 +225,10 @@ fn parse_connection(value: &[u8]) -> Option<IpAddr> {
 }
 
 fn parse_origin(value: &[u8]) -> Option<Origin> {
-    let fields: Vec<_> = words(value).take(6).collect();
+    let mut fields = words(value);
     // RFC 8866 section 5.2: user name, session id, version, nettype, addrtype, address.
-    let [username, session_id, version, _, _, address] = fields[..] else {
-        return None;
-    };
+    let (username, session_id) = (fields.next()?, fields.next()?);
+    let (version, address) = (fields.next()?, fields.nth(2)?);
     Some(Origin {
         username: lossy(username),
         session_id: lossy(session_id),
@@ -232,10 +248,13 @@ pub(super) fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A number of this type and nothing else.
-pub(super) fn number<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
-    // A sign is no digit: from_str would take a plus.
-    word.first().filter(|byte| byte.is_ascii_digit())?;
-    std::str::from_utf8(word).ok()?.parse().ok()
+pub(super) fn number<T: TryFrom<u64>>(word: &[u8]) -> Option<T> {
+    let digit = |number: u64, byte: &u8| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    };
+    let number = word.iter().try_fold(0, digit).filter(|_| !word.is_empty())?;
+    T::try_from(number).ok()
 }
 
 /// A literal address, IPv6 with or without brackets.
