@@ -323,7 +323,10 @@ impl Dialogs {
         self.touches += 1;
         entry.touched = self.touches;
         let is_over = entry.leg.ended.is_some();
-        self.live_count -= usize::from(is_over && !entry.is_over);
+        if is_over && !entry.is_over {
+            entry.leg.forget_media();
+            self.live_count -= 1;
+        }
         entry.is_over = is_over;
         let deadline_ns = entry.leg.deadline_ns(&self.timeouts);
         let is_new = deadline_ns != entry.deadline_ns;

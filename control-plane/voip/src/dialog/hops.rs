@@ -106,6 +106,13 @@ impl Hops {
         self.list[index].offer = offer.cloned();
     }
 
+    /// The leg is over.
+    pub(super) fn forget_offers(&mut self) {
+        for hop in &mut self.list {
+            hop.offer = None;
+        }
+    }
+
     /// Gives a hop a path of its own.
     pub(super) fn split(&mut self, index: usize) -> PathId {
         let path = PathId(self.paths);

@@ -363,6 +363,15 @@ impl Leg {
         }
     }
 
+    /// The leg is over: nobody asks for its media again. Between whom it was is still needed, to know messages
+    /// that come again.
+    pub(super) fn forget_media(&mut self) {
+        for dialog in &mut self.dialogs {
+            dialog.exchanges = Vec::new();
+        }
+        self.hops.forget_offers();
+    }
+
     /// When [`Leg::expire`] has something to do.
     pub(super) fn deadline_ns(&self, timeouts: &Timeouts) -> Option<u64> {
         if let Some(ended) = self.ended {
