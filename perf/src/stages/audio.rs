@@ -76,7 +76,7 @@ fn to_wav(name: &'static str, clock_hz: u32) -> anyhow::Result<Round> {
         let streams: Vec<StreamInput<'_>> = [Side::Caller, Side::Callee]
             .into_iter()
             .zip(&sides)
-            .zip(0..)
+            .zip(1..)
             .map(|((side, packets), call)| StreamInput {
                 side,
                 key: StreamKey {

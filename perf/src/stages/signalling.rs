@@ -121,7 +121,13 @@ fn step(intake: &mut Intake, now_ns: u64) -> usize {
 
 /// Hands a frame of signalling to the intake, as the log has it.
 pub fn hear(intake: &mut Intake, ts_ns: u64, ordinal: u32, frame: &[u8]) {
-    record(intake, RecordClass::Signalling, ts_ns, RecordPos::signalling(1, 64, ordinal), frame);
+    record(
+        intake,
+        RecordClass::Signalling,
+        ts_ns,
+        RecordPos::signalling(1, 64 + (ordinal >> 10), ordinal & 1023),
+        frame,
+    );
 }
 
 /// Hands a frame of media to the intake, as the log has it.
