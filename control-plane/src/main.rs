@@ -8,6 +8,10 @@ use earwitness::cli::{self, Calls, Cli, Command, ConfigCommand, List, Recordings
 use earwitness::config::{self, Config};
 use earwitness::{check, daemon, doctor, export, replay, setup};
 
+/// What is known of calls are many small pieces that come on one thread and go on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Wrong use or configuration.
 const EXIT_USAGE: u8 = 2;
 
