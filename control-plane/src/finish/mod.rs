@@ -8,7 +8,7 @@ mod rows;
 pub mod source;
 
 pub use clerk::{Clerk, ClerkError};
-pub use job::{Done, JobError, Workshop, finish, render_so_far};
+pub use job::{Done, JobError, Workshop, finish_silent, render_so_far};
 pub use places::Places;
 pub use pool::{FinishPool, Outcome, PoolOptions};
 pub use rows::{Findings, call_row};

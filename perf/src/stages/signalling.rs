@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use earwitness::config::Config;
-use earwitness::finish::{Workshop, finish};
+use earwitness::finish::{Workshop, finish_silent};
 use earwitness::intake::Intake;
 use earwitness::metrics::Metrics;
 use earwitness::setup;
@@ -168,7 +168,7 @@ pub fn finished_rows(calls: u32) -> anyhow::Result<Vec<Write>> {
         Workshop { data_dir: Path::new("/"), options: &options, aliases: &[], decoders: &decoders };
     let mut rows = Vec::new();
     for call in intake.take_finished() {
-        rows.extend(finish(&call, &shop)?.into_writes());
+        rows.extend(finish_silent(&call, &shop).into_writes());
     }
     Ok(rows)
 }
