@@ -81,15 +81,8 @@ impl BlockReader {
         Ok(header)
     }
 
-    /// Has a block at hand that was checked before. Where it cannot be read, nothing is at hand.
-    pub(crate) fn hold(&mut self, block: u64, end: u64) {
-        if self.held(block, (end - block) as usize).is_none() {
-            let _ = self.fill(block, (end - block) as usize, end);
-        }
-    }
-
     /// Bytes of the file, if they are there from the last block that was read.
-    pub(crate) fn held(&self, offset: u64, length: usize) -> Option<&[u8]> {
+    fn held(&self, offset: u64, length: usize) -> Option<&[u8]> {
         let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         self.buffer.get(from..from.checked_add(length)?)
     }

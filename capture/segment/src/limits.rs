@@ -43,10 +43,12 @@ pub const UNSYNCED_MAX: usize = 64;
 
 /// What a reader fetches at once; longer blocks are fetched whole.
 pub const READ_BYTES: usize = 256 << 10;
-/// What is read of a record at once; longer ones are read whole. Most hold 20 ms of speech.
-pub const PIECE_BYTES: usize = 320;
-/// Records that are read by themselves of one block in a row; for the next, the whole block is read.
-pub const PIECES_OF_BLOCK_MAX: u32 = 8;
+/// What is read of a record by itself; longer ones are read whole. Most hold 20 ms of speech.
+pub const PIECE_BYTES: u64 = 320;
+/// Where the next record lies so close to the last, it is read together with its neighbours,
+pub const NEAR_BYTES: u64 = 4 << 10;
+/// of this length.
+pub const RUN_BYTES: u64 = 16 << 10;
 /// Segments that a `Log` keeps open.
 pub const OPEN_MAX: usize = 64;
 /// Unpacked blocks that a `Log` keeps.

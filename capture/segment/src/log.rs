@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use crate::block_reader::{BlockReader, Identity, read_fully, unpack};
 use crate::disk::{Disk, RealDisk};
 use crate::file_name::{self, FileName, Role};
 use crate::limits::{
-    BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES, OPEN_MAX, PIECE_BYTES, PIECES_OF_BLOCK_MAX,
-    RECORD_ALIGN, UNPACKED_MAX,
+    BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES, NEAR_BYTES, OPEN_MAX, PIECE_BYTES, RECORD_ALIGN,
+    RUN_BYTES, UNPACKED_MAX,
 };
 use crate::open_segment::OpenSegment;
 use crate::record::{self, RECORD_LEN};
@@ -53,8 +54,6 @@ struct Opened {
     reader: BlockReader,
     /// Where the blocks begin whose checksum was seen to hold, and where what they hold ends.
     checked: HashMap<u64, u64>,
-    /// The block that was read from last, and how many records of it in a row by themselves.
-    recent: (u64, u32),
     used: u64,
 }
 
@@ -62,8 +61,33 @@ struct Opened {
 #[derive(Debug, Default)]
 struct Piece {
     of: Option<(LaneId, u32)>,
-    offset: u64,
+    start: u64,
     bytes: Vec<u8>,
+}
+
+impl Piece {
+    fn get(&self, of: (LaneId, u32), offset: u64, length: usize) -> Option<&[u8]> {
+        let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        let there = self.bytes.get(from..from.checked_add(length)?)?;
+        (self.of == Some(of)).then_some(there)
+    }
+
+    /// What to read for `wanted`: a record by itself, or, where the last was close to it, a run of them in the
+    /// direction in which they are read.
+    fn extent(&self, of: (LaneId, u32), wanted: Range<u64>) -> Range<u64> {
+        let end = self.start + self.bytes.len() as u64;
+        let is_near = |gap: Option<u64>| gap.is_some_and(|gap| gap < NEAR_BYTES);
+        if self.of != Some(of) {
+            wanted.start..wanted.start + PIECE_BYTES
+        } else if is_near(self.start.checked_sub(wanted.start)) {
+            let end = wanted.start + PIECE_BYTES;
+            end.saturating_sub(RUN_BYTES).max(HEADER_BYTES)..end
+        } else if is_near(wanted.start.checked_sub(end)) {
+            wanted.start..wanted.start + RUN_BYTES
+        } else {
+            wanted.start..wanted.start + PIECE_BYTES
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -239,7 +263,7 @@ impl Opened {
         let identity = Identity { seq, epoch: Some(open.header.epoch) };
         let reader = BlockReader::new(Arc::clone(disk), file, identity)
             .read_ahead(open.header.block_bytes as usize);
-        Self { lane, seq, open, reader, checked: HashMap::new(), recent: (0, 0), used }
+        Self { lane, seq, open, reader, checked: HashMap::new(), used }
     }
 
     /// A record that lies as it is in the file, read into `piece`: many calls at a time have few records
@@ -261,21 +285,11 @@ impl Opened {
         let block = offset.checked_sub(distance);
         let (Some(at), Some(block)) = (at, block) else { return Err(no_record) };
         let end = self.check_block(block, mark)?;
-        self.expect_more_of(block, end);
         let head = self.head(pos, end, piece, disk)?;
         let Ok(meta) = record::decode_header(head, at as usize) else { return Err(no_record) };
         let length = RECORD_LEN + meta.frame_len as usize;
         let bytes = self.piece(pos, length, end, piece, disk)?;
         Ok(Record { meta, frame: &bytes[RECORD_LEN..], pos })
-    }
-
-    /// Where many records of a block are wanted, the whole is cheaper.
-    fn expect_more_of(&mut self, block: u64, end: u64) {
-        let (recent, times) = self.recent;
-        self.recent = if recent == block { (block, times.saturating_add(1)) } else { (block, 1) };
-        if self.recent.1 == PIECES_OF_BLOCK_MAX {
-            self.reader.hold(block, end);
-        }
     }
 
     fn head<'a>(
@@ -289,7 +303,7 @@ impl Opened {
         Ok(bytes.first_chunk().expect("it has the length that was asked for"))
     }
 
-    /// `length` bytes of the file from `pos`, which must lie before `limit`: of the block that is held, or read.
+    /// `length` bytes of the file from `pos`, which must lie before `limit`.
     fn piece<'a>(
         &'a self,
         pos: RecordPos,
@@ -303,18 +317,18 @@ impl Opened {
         if offset.checked_add(length as u64).is_none_or(|end| end > limit) {
             return Err(ReadError::NoRecord { lane, pos });
         }
-        if let Some(held) = self.reader.held(offset, length) {
-            return Ok(held);
-        }
-        let of = Some((lane, seq));
-        if (piece.of, piece.offset) != (of, offset) || piece.bytes.len() < length {
-            (piece.of, piece.offset) = (of, offset);
-            piece.bytes.resize(length.max(PIECE_BYTES).min((limit - offset) as usize), 0);
-            let read = read_fully(disk, self.reader.file(), &mut piece.bytes, offset);
+        let of = (lane, seq);
+        if piece.get(of, offset, length).is_none() {
+            let wanted = offset..offset + length as u64;
+            let extent = piece.extent(of, wanted.clone());
+            let until = extent.end.max(wanted.end).min(limit);
+            (piece.of, piece.start) = (Some(of), extent.start);
+            piece.bytes.resize((until - extent.start) as usize, 0);
+            let read = read_fully(disk, self.reader.file(), &mut piece.bytes, extent.start);
             piece.bytes.truncate(read);
         }
         let reason = "record cannot be read";
-        piece.bytes.get(..length).ok_or(ReadError::Corrupt { lane, seq, offset, reason })
+        piece.get(of, offset, length).ok_or(ReadError::Corrupt { lane, seq, offset, reason })
     }
 
     /// Reads the block once, for its checksum. Returns where what it holds ends.
