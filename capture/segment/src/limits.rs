@@ -51,6 +51,8 @@ pub const NEAR_BYTES: u64 = 4 << 10;
 pub const RUN_BYTES: u64 = 16 << 10;
 /// Segments that a `Log` keeps open.
 pub const OPEN_MAX: usize = 64;
+/// Segments of which a `Log` remembers, when they are not open any more, which blocks it has checked.
+pub const KNOWN_MAX: usize = 4096;
 /// Unpacked blocks that a `Log` keeps.
 pub const UNPACKED_MAX: usize = 16;
 

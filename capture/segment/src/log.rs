@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,9 +12,10 @@ use crate::block;
 use crate::block_reader::{BlockReader, Identity, read_fully, unpack};
 use crate::disk::{Disk, RealDisk};
 use crate::file_name::{self, FileName, Role};
+use crate::header::Header;
 use crate::limits::{
-    BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES, NEAR_BYTES, OPEN_MAX, PIECE_BYTES, RECORD_ALIGN,
-    RUN_BYTES, UNPACKED_MAX,
+    BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES, KNOWN_MAX, NEAR_BYTES, OPEN_MAX, PIECE_BYTES,
+    RECORD_ALIGN, RUN_BYTES, UNPACKED_MAX,
 };
 use crate::open_segment::OpenSegment;
 use crate::record::{self, RECORD_LEN};
@@ -40,10 +43,24 @@ pub struct Log {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     opened: Vec<Opened>,
+    /// Of segments that were open before, what was checked of them.
+    known: HashMap<FileId, Checked>,
     unpacked: Vec<Unpacked>,
     piece: Piece,
     /// Counts uses, so that the one unused for longest can be given up.
     clock: u64,
+}
+
+/// Where the blocks begin whose checksum was seen to hold, and where what they hold ends.
+type Checked = HashMap<u64, u64>;
+
+/// A segment in one file: whoever wrote it again elsewhere made another.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+struct FileId {
+    lane: LaneId,
+    seq: u32,
+    epoch: u64,
+    inode: u64,
 }
 
 #[derive(Debug)]
@@ -52,8 +69,8 @@ struct Opened {
     seq: u32,
     open: OpenSegment,
     reader: BlockReader,
-    /// Where the blocks begin whose checksum was seen to hold, and where what they hold ends.
-    checked: HashMap<u64, u64>,
+    id: FileId,
+    checked: Checked,
     used: u64,
 }
 
@@ -112,6 +129,7 @@ impl Log {
             disk,
             dir: dir.to_owned(),
             opened: Vec::new(),
+            known: HashMap::new(),
             unpacked: Vec::new(),
             piece: Piece::default(),
             clock: 0,
@@ -204,13 +222,17 @@ impl Log {
         let opened = self.open_segment(lane, pos)?;
         if self.opened.len() == OPEN_MAX {
             let oldest = (0..self.opened.len()).min_by_key(|&at| self.opened[at].used);
-            self.opened.swap_remove(oldest.expect("OPEN_MAX is not zero"));
+            let oldest = self.opened.swap_remove(oldest.expect("OPEN_MAX is not zero"));
+            if self.known.len() == KNOWN_MAX {
+                self.known.clear();
+            }
+            self.known.insert(oldest.id, oldest.checked);
         }
         self.opened.push(opened);
         Ok(self.opened.len() - 1)
     }
 
-    fn open_segment(&self, lane: LaneId, pos: RecordPos) -> Result<Opened, ReadError> {
+    fn open_segment(&mut self, lane: LaneId, pos: RecordPos) -> Result<Opened, ReadError> {
         let seq = pos.seq();
         let lane_files = file_name::live_seqs(&*self.disk, &self.dir, lane)?;
         let Some((kind, seqs)) = lane_files else { return Err(ReadError::NoRecord { lane, pos }) };
@@ -219,7 +241,10 @@ impl Log {
         let Some((open, file)) = opened else {
             return Err(ReadError::Gone { lane, seq, oldest: seqs.first().copied() });
         };
-        Ok(Opened::new(lane, open, file, &self.disk, self.clock))
+        let mut opened = Opened::new(lane, open, file, &self.disk, self.clock)
+            .map_err(|source| SegmentError::io("stat", &name.in_dir(&self.dir), source))?;
+        opened.checked = self.known.remove(&opened.id).unwrap_or_default();
+        Ok(opened)
     }
 
     /// A record of a block that may be packed.
@@ -258,12 +283,18 @@ impl Log {
 }
 
 impl Opened {
-    fn new(lane: LaneId, open: OpenSegment, file: File, disk: &Arc<dyn Disk>, used: u64) -> Self {
-        let seq = open.header.seq;
-        let identity = Identity { seq, epoch: Some(open.header.epoch) };
-        let reader = BlockReader::new(Arc::clone(disk), file, identity)
-            .read_ahead(open.header.block_bytes as usize);
-        Self { lane, seq, open, reader, checked: HashMap::new(), used }
+    fn new(
+        lane: LaneId,
+        open: OpenSegment,
+        file: File,
+        disk: &Arc<dyn Disk>,
+        used: u64,
+    ) -> io::Result<Self> {
+        let Header { seq, epoch, block_bytes, .. } = open.header;
+        let id = FileId { lane, seq, epoch, inode: file.metadata()?.ino() };
+        let reader = BlockReader::new(Arc::clone(disk), file, Identity { seq, epoch: Some(epoch) })
+            .read_ahead(block_bytes as usize);
+        Ok(Self { lane, seq, open, reader, id, checked: Checked::new(), used })
     }
 
     /// A record that lies as it is in the file, read into `piece`: many calls at a time have few records
