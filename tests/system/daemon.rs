@@ -91,11 +91,11 @@ impl Daemon {
         loop {
             std::thread::sleep(Duration::from_millis(500));
             let calls = list(&self.data_dir, "calls");
-            let open = calls.iter().filter(|call| call["state"] != "ended").count();
-            if open == 0 && began.elapsed() > Duration::from_secs(5) {
+            let open: Vec<_> = calls.iter().filter(|call| call["state"] != "ended").collect();
+            if open.is_empty() && began.elapsed() > Duration::from_secs(5) {
                 return self.stop();
             }
-            assert!(began.elapsed() < PATIENCE, "{open} calls are never finished");
+            assert!(began.elapsed() < PATIENCE, "never finished: {open:#?}");
         }
     }
 
