@@ -61,7 +61,9 @@ impl Lane {
                     return next.map(|meta| meta.ts_ns);
                 }
                 Err(error) => {
-                    if self.unreadable.is_none() {
+                    let is_told =
+                        matches!(error, ReadError::Segment(_)) && self.unreadable.is_some();
+                    if !is_told {
                         tracing::error!(lane = %self.id, %error, "a part of the log cannot be read");
                         metrics.log_errors.inc();
                     }
@@ -86,7 +88,11 @@ impl Lane {
                 .is_ok(),
             ReadError::NoRecord { .. } | ReadError::Segment(_) => {
                 self.unreadable.get_or_insert_with(Instant::now);
-                !self.is_awaited() && self.follower.skip_segment().is_ok_and(|skipped| skipped)
+                let goes_on = !self.is_awaited() && self.follower.skip_segment().unwrap_or(false);
+                if goes_on {
+                    tracing::error!(lane = %self.id, "a segment is left out: it could not be opened");
+                }
+                goes_on
             }
         }
     }

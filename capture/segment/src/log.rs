@@ -77,13 +77,13 @@ struct Opened {
 /// The bytes that were read last, and whose they are.
 #[derive(Debug, Default)]
 struct Piece {
-    of: Option<(LaneId, u32)>,
+    of: Option<FileId>,
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl Piece {
-    fn get(&self, of: (LaneId, u32), offset: u64, length: usize) -> Option<&[u8]> {
+    fn get(&self, of: FileId, offset: u64, length: usize) -> Option<&[u8]> {
         let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         let there = self.bytes.get(from..from.checked_add(length)?)?;
         (self.of == Some(of)).then_some(there)
@@ -91,7 +91,7 @@ impl Piece {
 
     /// What to read for `wanted`: a record by itself, or, where the last was close to it, a run of them in the
     /// direction in which they are read.
-    fn extent(&self, of: (LaneId, u32), wanted: Range<u64>) -> Range<u64> {
+    fn extent(&self, of: FileId, wanted: Range<u64>) -> Range<u64> {
         let end = self.start + self.bytes.len() as u64;
         let is_near = |gap: Option<u64>| gap.is_some_and(|gap| gap < NEAR_BYTES);
         if self.of != Some(of) {
@@ -348,7 +348,7 @@ impl Opened {
         if offset.checked_add(length as u64).is_none_or(|end| end > limit) {
             return Err(ReadError::NoRecord { lane, pos });
         }
-        let of = (lane, seq);
+        let of = self.id;
         if piece.get(of, offset, length).is_none() {
             let wanted = offset..offset + length as u64;
             let extent = piece.extent(of, wanted.clone());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, SendError, Sender, bounded};
 use earwitness_codec::Decoders;
 use earwitness_recording::RenderOptions;
 use earwitness_wire::Endpoint;
@@ -47,15 +47,20 @@ pub enum Outcome {
     },
 }
 
-type Answer = (Box<Call>, Result<Done, JobError>);
+/// What a thread reports. A call is given back only where it must be tried again.
+#[derive(Debug)]
+enum Answer {
+    Done { call: String, done: Box<Done> },
+    Failed { call: Box<Call>, error: JobError },
+}
 
 /// The threads and what waits for them.
 #[derive(Debug)]
 pub struct FinishPool {
     options: Arc<PoolOptions>,
     waiting: VecDeque<Box<Call>>,
-    /// Calls without media: finished where they were handed in, and not reported yet.
-    ready: Vec<Answer>,
+    /// Calls without media, by their start: finished where they were handed in, and not reported yet.
+    ready: Vec<(u64, Box<Done>)>,
     failed: Vec<(Instant, Box<Call>)>,
     /// Starts of calls at the threads, to know from where the log is still needed.
     at_work: HashMap<String, u64>,
@@ -100,7 +105,7 @@ impl FinishPool {
         if call.media.flows.is_empty() {
             // Only rows are to be made: less work than to wake a thread.
             let done = job::finish_silent(&call, &shop(&self.options));
-            self.ready.push((call, Ok(done)));
+            self.ready.push((call.started_ns, Box::new(done)));
             return;
         }
         self.waiting.push_back(call);
@@ -118,8 +123,8 @@ impl FinishPool {
     pub fn oldest_ns(&self) -> Option<u64> {
         let waiting = self.waiting.iter().chain(self.failed.iter().map(|(_, call)| call));
         waiting
-            .chain(self.ready.iter().map(|(call, _)| call))
             .map(|call| call.started_ns)
+            .chain(self.ready.iter().map(|(at_ns, _)| *at_ns))
             .chain(self.at_work.values().copied())
             .min()
     }
@@ -129,9 +134,10 @@ impl FinishPool {
         let now = Instant::now();
         let due = self.failed.extract_if(.., |(at, _)| *at <= now).map(|(_, call)| call);
         self.waiting.extend(due);
-        let mut answers = std::mem::take(&mut self.ready);
-        answers.extend(self.answers.try_iter());
-        let outcomes = answers.into_iter().map(|answer| self.take(answer)).collect();
+        let answers: Vec<Answer> = self.answers.try_iter().collect();
+        let mut outcomes: Vec<Outcome> =
+            self.ready.drain(..).map(|(_, done)| Outcome::Done(done)).collect();
+        outcomes.extend(answers.into_iter().map(|answer| self.take(answer)));
         self.hand_out();
         self.metrics.recordings_pending.set(self.pending() as i64);
         outcomes
@@ -152,11 +158,14 @@ impl FinishPool {
         }
     }
 
-    fn take(&mut self, (call, result): Answer) -> Outcome {
-        self.at_work.remove(&call.id);
-        match result {
-            Ok(done) => Outcome::Done(Box::new(done)),
-            Err(error) => {
+    fn take(&mut self, answer: Answer) -> Outcome {
+        match answer {
+            Answer::Done { call, done } => {
+                self.at_work.remove(&call);
+                Outcome::Done(done)
+            }
+            Answer::Failed { call, error } => {
+                self.at_work.remove(&call.id);
                 let id = call.id.clone();
                 self.failed.push((Instant::now() + self.options.retry, call));
                 Outcome::Failed { call: id, error }
@@ -211,11 +220,8 @@ fn work(
     let mut held = None;
     while let Ok(call) = queue.recv() {
         let calls = batch(call, queue, options.threads);
-        let results = finish(&calls, &shop, &mut held, metrics);
-        for answer in calls.into_iter().zip(results) {
-            if report.send(answer).is_err() {
-                return;
-            }
+        if finish(calls, &shop, &mut held, metrics, report).is_err() {
+            return;
         }
         if queue.is_empty() {
             held = None;
@@ -246,28 +252,42 @@ struct HeldLog {
     opened: Instant,
 }
 
+/// Each call is reported as soon as it is done; those that failed, when all are.
+#[expect(clippy::vec_box, reason = "calls move from queue to queue in their boxes")]
 fn finish(
-    calls: &[Box<Call>],
+    calls: Vec<Box<Call>>,
     shop: &Workshop<'_>,
     held: &mut Option<HeldLog>,
     metrics: &Metrics,
-) -> Vec<Result<Done, JobError>> {
+    report: &Sender<Answer>,
+) -> Result<(), SendError<Answer>> {
     held.take_if(|held| held.opened.elapsed() > LOG_HELD_MAX);
     let open = || shop.open_log().map(|log| HeldLog { log, opened: Instant::now() });
-    match held.take().map_or_else(open, Ok) {
-        Ok(log) => {
-            let log = held.insert(log);
-            let mut began = Instant::now();
-            let timed = |result: &Result<Done, JobError>| {
-                if matches!(result, Ok(done) if done.recording.is_some()) {
+    let log = match held.take().map_or_else(open, Ok) {
+        Ok(log) => held.insert(log),
+        Err(source) => {
+            let failed = |call| {
+                let error = JobError::Log { source: Arc::clone(&source) };
+                report.send(Answer::Failed { call, error })
+            };
+            return calls.into_iter().try_for_each(failed);
+        }
+    };
+    let mut errors: Vec<Option<JobError>> = Vec::with_capacity(calls.len());
+    let mut began = Instant::now();
+    for (call, result) in calls.iter().zip(job::finish(&calls, shop, &log.log)) {
+        errors.push(match result {
+            Ok(done) => {
+                if done.recording.is_some() {
                     metrics.finish_seconds.observe(began.elapsed().as_secs_f64());
                 }
-                began = Instant::now();
-            };
-            job::finish(calls, shop, &log.log).inspect(timed).collect()
-        }
-        Err(source) => {
-            calls.iter().map(|_| Err(JobError::Log { source: Arc::clone(&source) })).collect()
-        }
+                report.send(Answer::Done { call: call.id.clone(), done: Box::new(done) })?;
+                None
+            }
+            Err(error) => Some(error),
+        });
+        began = Instant::now();
     }
+    let failed = calls.into_iter().zip(errors).filter_map(|(call, error)| Some((call, error?)));
+    failed.map(|(call, error)| Answer::Failed { call, error }).try_for_each(|a| report.send(a))
 }
