@@ -120,6 +120,12 @@ impl DelayLine for BpfRing {
         self.seen
     }
 
+    /// The program publishes each record as it stamps it.
+    #[inline]
+    fn heard_ns(&self, now_ns: u64) -> u64 {
+        now_ns
+    }
+
     #[inline]
     fn peek(&self, mut position: u64) -> Option<Held<'_>> {
         loop {

@@ -72,16 +72,26 @@ impl Receiving {
     fn receive(&mut self, now_ns: u64) -> u64 {
         let mut bytes = 0;
         for tap in &mut self.taps {
-            match &mut tap.intake {
-                Intake::Packet(source) => bytes += source.receive(&mut tap.producer, now_ns),
+            let all = match &mut tap.intake {
+                Intake::Packet(source) => {
+                    let taken = source.receive(&mut tap.producer, now_ns);
+                    bytes += taken.bytes;
+                    taken.all
+                }
+                // Frames have the time at which they are taken here.
                 Intake::Xdp(sockets) => {
                     for socket in sockets {
                         bytes += socket.receive(&mut tap.producer);
                     }
+                    true
                 }
-            }
+            };
             // Datagrams may have become whole by expiry of others.
-            tap.producer.publish();
+            if all {
+                tap.producer.publish_all_before(now_ns);
+            } else {
+                tap.producer.publish();
+            }
         }
         bytes
     }

@@ -162,6 +162,11 @@ impl<L: DelayLine> DelayLine for Watched<L> {
     }
 
     #[inline]
+    fn heard_ns(&self, now_ns: u64) -> u64 {
+        self.line.heard_ns(now_ns)
+    }
+
+    #[inline]
     fn peek(&self, position: u64) -> Option<Held<'_>> {
         self.line.peek(position)
     }

@@ -23,6 +23,13 @@ pub const CURSORS: &str = "cursors";
 /// else there is goes on without it.
 const UNREADABLE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a message may take from its stamp to where its writer sees it.
+const SETTLE_NS: u64 = 25_000_000;
+
+/// For so long, time waits for a writer that does not say how far it is (a core that is busy with something else, a
+/// machine that stood still). One that is silent for longer has ended or hangs.
+const WRITER_PATIENCE_NS: u64 = 1_000_000_000;
+
 /// Where in the log reading goes on, for every lane.
 pub type Cursors = Vec<(LaneId, Cursor)>;
 
@@ -167,6 +174,16 @@ impl LogFollower {
         open(cursor)
             .or_else(|_| open(Cursor::default()))
             .map_err(|source| FollowError::Read { lane, source })
+    }
+
+    /// Up to when every message is in the log, at most `now_ns`: before that time no lane gets an earlier one. To be
+    /// asked before what is there is looked at.
+    #[must_use]
+    pub fn settled_ns(&self, now_ns: u64) -> u64 {
+        let signalling = self.lanes.iter().filter(|lane| lane.kind == LaneKind::Signalling);
+        let heard = signalling.map(|lane| lane.follower.heard_ns());
+        let running = heard.filter(|ns| *ns > now_ns.saturating_sub(WRITER_PATIENCE_NS));
+        running.fold(now_ns, u64::min).saturating_sub(SETTLE_NS)
     }
 
     /// Hands the records of signalling lanes that came before `until_ns` to `intake`, earliest first, `budget` at
@@ -331,6 +348,29 @@ mod tests {
             };
             writer.append(&meta, b"no message").unwrap();
         }
+    }
+
+    /// CALL-1: a lane whose writer is slow holds the others, and one whose writer has ended does not.
+    #[test]
+    fn waits_for_the_slowest_writer() {
+        const NOW_NS: u64 = 100_000_000_000;
+        let folder = tempfile::tempdir().unwrap();
+        let segments = segments_dir(folder.path());
+        let lane = |id| {
+            let options = WriterOptions::default();
+            SegmentWriter::open(&segments, LaneId(id), LaneKind::Signalling, options).unwrap()
+        };
+        let (mut one, mut other, _silent) = (lane(2), lane(4), lane(6));
+        let metrics = Arc::new(Metrics::new());
+        let follower = LogFollower::open(folder.path(), &Cursors::new(), &metrics).unwrap();
+        one.set_heard(NOW_NS - 1_000);
+        other.set_heard(NOW_NS - 300_000_000);
+        assert_eq!(follower.settled_ns(NOW_NS), NOW_NS - 300_000_000 - SETTLE_NS);
+        other.set_heard(NOW_NS - WRITER_PATIENCE_NS);
+        assert_eq!(follower.settled_ns(NOW_NS), NOW_NS - 1_000 - SETTLE_NS);
+        other.set_heard(u64::MAX);
+        one.set_heard(u64::MAX);
+        assert_eq!(follower.settled_ns(NOW_NS), NOW_NS - SETTLE_NS);
     }
 
     /// CAP-3: time does not pass beyond what cannot be read for now, and goes on where it can.

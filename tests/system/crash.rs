@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use earwitness_catalog::{CallRow, Catalog, Write};
 use earwitness_fixtures::address;
 use earwitness_fixtures::live::{Pace, Sender};
 use earwitness_fixtures::scene::Scene;
@@ -162,4 +163,49 @@ fn a_websocket_is_followed_across_a_kill_of_capture() {
     assert_eq!(calls[0]["end_reason"], "bye_caller", "{calls:#?}");
     let gaps = calls[0]["gaps"].as_array().expect("a ledger");
     assert!(gaps.iter().any(|gap| gap["place"] == "capture was not running"), "{gaps:#?}");
+}
+
+/// CALL-6: rows of open calls that the log does not tell of do not stay open for ever: a call that has another id now
+/// is there once, one that the log has lost is over.
+#[test]
+fn rows_that_the_log_does_not_tell_of_are_ended() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let mut daemon = Daemon::start(Space::new("o"), folder.path(), "");
+    let spec = CallSpec { talk_ms: TALK_MS, ..CallSpec::new(0) };
+    let scene = Scene::new(vec![spec]);
+    let frames: Vec<_> = scene.frames().collect();
+    let playing = daemon.space.sending(move || {
+        let sender = Sender::open("span").expect("the span port is there");
+        sender.play(frames, Pace::Times(1.0)).expect("frames can be sent")
+    });
+    let began = Instant::now();
+    while list(&daemon.data_dir, "calls").is_empty() {
+        assert!(began.elapsed() < Duration::from_millis(TALK_MS.into()), "no call is seen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    daemon.restart(leave_rows);
+    playing.join().expect("all was sent");
+    let data_dir = daemon.stop_when_finished();
+    let calls = list(&data_dir, "calls");
+    let mut ends: Vec<&str> =
+        calls.iter().map(|call| call["end_reason"].as_str().unwrap_or_default()).collect();
+    ends.sort_unstable();
+    assert_eq!(ends, ["bye_caller", "log_lost"], "{calls:#?}");
+    assert_eq!(list(&data_dir, "recordings").len(), 1);
+}
+
+/// Rows as a process could have left them: of the open call by another id, and of one that is nowhere else.
+fn leave_rows(data_dir: &Path) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let catalog = Catalog::open_existing(data_dir).await.expect("the catalog is there");
+        let open = catalog.open_calls().await.expect("it can be read");
+        let [row] = open.as_slice() else { panic!("not one open call: {open:#?}") };
+        let other = CallRow { id: "000000000000-0".to_owned(), ..row.clone() };
+        let lost =
+            CallRow { call_id: "lost".to_owned(), id: "000000000000-1".to_owned(), ..row.clone() };
+        let rows = [other, lost].map(|row| Write::Call(Box::new(row)));
+        catalog.write(&rows).await.expect("rows can be written");
+        catalog.close().await;
+    });
 }

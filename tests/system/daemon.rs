@@ -75,14 +75,26 @@ impl Daemon {
         self.child.id().cast_signed()
     }
 
+    /// Stops it in order, and starts it again after `meanwhile`.
+    pub(crate) fn restart(&mut self, meanwhile: impl FnOnce(&Path)) {
+        self.end();
+        meanwhile(&self.data_dir);
+        self.child = spawn(&self.space, &self.config);
+        self.wait_for_capture();
+    }
+
     /// SIGTERM; it must end in order. Gives the data folder.
     pub(crate) fn stop(mut self) -> PathBuf {
+        self.end();
+        self.data_dir.clone()
+    }
+
+    fn end(&mut self) {
         // SAFETY: kill sends a signal to a child of ours that was not waited for, and touches no memory.
         let asked = unsafe { libc::kill(self.control_plane_pid(), libc::SIGTERM) };
         assert_eq!(asked, 0, "the daemon runs");
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "the daemon ended with {status}");
-        self.data_dir.clone()
     }
 
     /// Waits until no call is open any more, then stops the daemon.

@@ -115,12 +115,15 @@ impl<L: DelayLine> Drain<L> {
         self.gaps.begin(now_ns);
         self.note(&Mark::Start { epoch, ts_ns: now_ns, sources }, now_ns)?;
         self.exit.signalling.flush(now_ns, 0);
+        self.exit.signalling.set_heard(now_ns);
         Ok(())
     }
 
     /// Moves everything that can move at this time.
     #[inline]
     pub fn run(&mut self, now_ns: u64) {
+        // Asked before the lines are looked at: they may bring more, not less.
+        let heard = self.gates.iter().map(|gate| gate.line().heard_ns(now_ns)).min();
         for gate in &mut self.gates {
             gate.scan(&mut self.exit);
         }
@@ -138,6 +141,7 @@ impl<L: DelayLine> Drain<L> {
             self.keep_house(now_ns);
         }
         self.note_gap(now_ns);
+        self.exit.signalling.set_heard(heard.unwrap_or(now_ns));
     }
 
     /// Takes over what a command says of verdicts and connections; what waited for a verdict leaves.
@@ -232,6 +236,7 @@ impl<L: DelayLine> Drain<L> {
         let noted = noted.and(self.note(&Mark::Stop { ts_ns: now_ns }, now_ns));
         self.exit.media.sync()?;
         self.exit.signalling.sync()?;
+        self.exit.signalling.set_heard(u64::MAX);
         noted.map(|()| stats)
     }
 

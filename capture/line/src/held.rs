@@ -88,6 +88,9 @@ impl Held<'_> {
 pub trait DelayLine {
     /// Looks for newly published records. Gives the position behind the last one.
     fn refresh(&mut self) -> u64;
+    /// The time before which everything that came is seen by the next [`DelayLine::refresh`]; `now_ns` where
+    /// records are published as they come.
+    fn heard_ns(&self, now_ns: u64) -> u64;
     /// The record at `position`; none at the end of what [`DelayLine::refresh`] saw, or where the
     /// producer is not done with a record yet.
     fn peek(&self, position: u64) -> Option<Held<'_>>;
@@ -105,6 +108,11 @@ impl DelayLine for Receiver {
     #[inline]
     fn refresh(&mut self) -> u64 {
         Self::refresh(self)
+    }
+
+    #[inline]
+    fn heard_ns(&self, _now_ns: u64) -> u64 {
+        Self::heard_ns(self)
     }
 
     #[inline]

@@ -56,6 +56,12 @@ impl Lane {
         }
     }
 
+    /// Tells readers up to when everything is visible.
+    #[inline]
+    pub(crate) fn set_heard(&mut self, ts_ns: u64) {
+        self.writer.set_heard(ts_ns);
+    }
+
     /// Whether the disk refused, and the time to try again has come.
     pub(crate) fn wants_room(&self, now_ns: u64) -> bool {
         self.retry_at_ns.is_some_and(|at| now_ns >= at)

@@ -84,7 +84,7 @@ impl Line {
     pub fn run(&mut self, now_ns: u64) {
         self.offered_bytes = 0;
         self.producer.expire(now_ns);
-        self.producer.publish();
+        self.producer.publish_all_before(now_ns);
         self.drain.set_lost_elsewhere(self.lost_before_the_rings());
         self.drain.run(now_ns);
         debug_assert_eq!(self.stats().unaccounted(), 0, "CAP-8");

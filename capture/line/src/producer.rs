@@ -67,6 +67,14 @@ impl Producer {
         self.media.publish();
     }
 
+    /// Shows it, and says that it is everything that came before `now_ns`.
+    #[inline]
+    pub fn publish_all_before(&mut self, now_ns: u64) {
+        self.publish();
+        self.signalling.set_heard(now_ns);
+        self.media.set_heard(now_ns);
+    }
+
     /// Takes over what a command says of steering.
     pub fn apply(&mut self, command: &Command) {
         self.tables.apply(command);

@@ -100,6 +100,7 @@ pub fn ring(region: Region) -> (Sender, Receiver) {
         region,
         head: CachePadded::new(AtomicU64::new(0)),
         tail: CachePadded::new(AtomicU64::new(0)),
+        heard_ns: CachePadded::new(AtomicU64::new(0)),
         lost: CachePadded::new(Lost { packets: AtomicU64::new(0), bytes: AtomicU64::new(0) }),
     });
     let sender = Sender { shared: Arc::clone(&shared), written: 0, published: 0, tail_seen: 0 };
@@ -156,6 +157,13 @@ impl Sender {
         }
     }
 
+    /// Says that everything that came before `ts_ns` is published.
+    #[inline]
+    pub fn set_heard(&mut self, ts_ns: u64) {
+        // Release, so that whoever sees the time sees the head that lies before it, too.
+        self.shared.heard_ns.store(ts_ns, Ordering::Release);
+    }
+
     /// Bytes pushed and not yet released, as far as this side knows.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
@@ -182,6 +190,13 @@ impl Receiver {
         // R2: acquire, so that the records are there to be read.
         self.head_seen = self.shared.head.load(Ordering::Acquire);
         self.head_seen
+    }
+
+    /// The time before which everything that came is seen by the next [`Receiver::refresh`].
+    #[inline]
+    #[must_use]
+    pub fn heard_ns(&self) -> u64 {
+        self.shared.heard_ns.load(Ordering::Acquire)
     }
 
     /// The record at a position that is not yet released; none at the end of what
@@ -268,6 +283,7 @@ struct Shared {
     frame_bytes_max: usize,
     head: CachePadded<AtomicU64>,
     tail: CachePadded<AtomicU64>,
+    heard_ns: CachePadded<AtomicU64>,
     lost: CachePadded<Lost>,
 }
 

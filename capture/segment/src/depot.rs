@@ -162,7 +162,7 @@ impl Depot {
 
     /// The segment to write into next: the spare, or one made now. Fails at once, without a system
     /// call, while the last attempt to make one failed.
-    pub(crate) fn take_next(&self) -> Result<Pen, AppendError> {
+    pub(crate) fn take_next(&self, heard_ns: u64) -> Result<Pen, AppendError> {
         if !self.spare_ready.load(Ordering::Acquire) {
             if self.blocked.load(Ordering::Acquire) {
                 return Err(self.refusal());
@@ -176,6 +176,7 @@ impl Depot {
         };
         self.spare_ready.store(false, Ordering::Release);
         let pen = Pen::new(Arc::clone(&next.map), &next.header);
+        pen.set_heard(heard_ns);
         let old = state.current.replace(next);
         drop(state);
         if let Some(old) = old {

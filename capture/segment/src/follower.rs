@@ -115,6 +115,12 @@ impl Follower {
         Ok(later.any(|seq| self.enter(kind, seq).is_ok_and(|entered| entered)))
     }
 
+    /// Everything that came before this time is committed, as the writer said; 0 if it said nothing yet. To be asked
+    /// before what is there is looked at.
+    pub fn heard_ns(&self) -> u64 {
+        self.segment.as_ref().map_or(0, |following| following.open.map.words().heard_ns())
+    }
+
     /// Where reading goes on: behind the record that `next` gave last.
     pub fn cursor(&self) -> Cursor {
         self.cursor

@@ -26,13 +26,14 @@ const COMMITTED_AT: usize = 128;
 const LIVE_AT: usize = 192;
 const STATE_AT: usize = 256;
 const SYNCED_AT: usize = 320;
+const HEARD_AT: usize = 384;
 
 const STATE_CLOSED: u64 = 1;
 const STATE_MOVED: u64 = 2;
 
 const _: () = {
     assert!(FIXED_BYTES <= COMMITTED_AT);
-    assert!(SYNCED_AT + 8 <= HEADER_BYTES as usize);
+    assert!(HEARD_AT + 8 <= HEADER_BYTES as usize);
 };
 
 /// How much of a file is mapped.
@@ -99,6 +100,7 @@ impl WriteMap {
         self.rewrite_header(header);
         self.words().word(STATE_AT).store(0, Ordering::Relaxed);
         self.words().word(SYNCED_AT).store(HEADER_BYTES, Ordering::Relaxed);
+        self.words().word(HEARD_AT).store(0, Ordering::Relaxed);
         self.words().word(COMMITTED_AT).store(HEADER_BYTES, Ordering::Relaxed);
         self.words().word(LIVE_AT).store(u64::from(header.seq), Ordering::Release);
     }
@@ -123,6 +125,11 @@ impl WriteMap {
 
     pub(crate) fn set_synced(&self, offset: u64) {
         self.words().word(SYNCED_AT).store(offset, Ordering::Release);
+    }
+
+    /// `Release` orders the mark before it: who reads the time first sees what came before it.
+    pub(crate) fn set_heard(&self, ts_ns: u64) {
+        self.words().word(HEARD_AT).store(ts_ns, Ordering::Release);
     }
 
     pub(crate) fn close(&self) {
@@ -158,6 +165,11 @@ impl<'a> Words<'a> {
     /// Bytes that are known to be durable.
     pub(crate) fn synced(self) -> u64 {
         self.word(SYNCED_AT).load(Ordering::Acquire)
+    }
+
+    /// Everything that came before this time is committed.
+    pub(crate) fn heard_ns(self) -> u64 {
+        self.word(HEARD_AT).load(Ordering::Acquire)
     }
 
     /// No more will be appended: a mark read after this is the last.
@@ -256,6 +268,10 @@ impl Pen {
         assert!(offset >= self.committed && offset <= self.bytes());
         self.committed = offset;
         self.map.set_committed(offset);
+    }
+
+    pub(crate) fn set_heard(&self, ts_ns: u64) {
+        self.map.set_heard(ts_ns);
     }
 
     #[inline]

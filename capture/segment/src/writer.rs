@@ -84,6 +84,7 @@ pub struct SegmentWriter {
     /// Records of the open block of a signalling lane.
     buffer: Vec<u8>,
     packer: Packer,
+    heard_ns: u64,
     stats: WriterStats,
 }
 
@@ -130,7 +131,7 @@ impl SegmentWriter {
         let depot = Arc::new(Depot::open(dir, lane, kind, options, disk)?);
         recover::continue_lane(&depot)?;
         let pen = match depot.prepare_next() {
-            Ok(()) => depot.take_next().ok(),
+            Ok(()) => depot.take_next(0).ok(),
             Err(SegmentError::NoSpace { .. }) => None,
             Err(error) => return Err(error),
         };
@@ -141,6 +142,7 @@ impl SegmentWriter {
             open: OpenBlock::NONE,
             buffer: Vec::new(),
             packer: Packer::default(),
+            heard_ns: 0,
             stats,
         })
     }
@@ -202,6 +204,15 @@ impl SegmentWriter {
         if self.pen.as_ref().is_some_and(Pen::is_failed) {
             // If there is no other segment now, the next flush finds one.
             let _ = self.next_segment();
+        }
+    }
+
+    /// Tells readers that everything that came before `ts_ns` is committed: they can merge this lane with others
+    /// by time. [`u64::MAX`] says that nothing more comes.
+    pub fn set_heard(&mut self, ts_ns: u64) {
+        self.heard_ns = ts_ns;
+        if let Some(pen) = &self.pen {
+            pen.set_heard(ts_ns);
         }
     }
 
@@ -270,7 +281,7 @@ impl SegmentWriter {
 
     fn next_segment(&mut self) -> Result<(), AppendError> {
         debug_assert_eq!(self.open.capacity, 0, "the block is closed before the segment");
-        self.pen = Some(self.depot.take_next()?);
+        self.pen = Some(self.depot.take_next(self.heard_ns)?);
         self.stats.segments += 1;
         Ok(())
     }

@@ -37,6 +37,14 @@ pub struct Fanout {
     pub sockets: u32,
 }
 
+/// What one look at a packet socket gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taken {
+    pub bytes: u64,
+    /// Nothing was left that the kernel had handed over.
+    pub all: bool,
+}
+
 /// Room at the front of each frame, so that a tag fits in.
 const TAG_BYTES: i32 = 4;
 /// linux/if_packet.h, which `libc` lacks.
@@ -100,14 +108,17 @@ impl PacketSource {
         Ok(opened)
     }
 
-    /// Takes what the kernel handed over, at most a batch, and publishes it. Gives the bytes taken.
-    pub fn receive(&mut self, producer: &mut Producer, now_ns: u64) -> u64 {
-        let mut bytes = 0;
+    /// Takes what the kernel handed over, at most a batch, and publishes it.
+    pub fn receive(&mut self, producer: &mut Producer, now_ns: u64) -> Taken {
+        let mut taken = Taken::default();
         self.tai.keep(now_ns);
         for _ in 0..PACKET_BATCH_BLOCKS {
-            let Some(mut block) = self.ring.take() else { break };
+            let Some(mut block) = self.ring.take() else {
+                taken.all = true;
+                break;
+            };
             for packet in block.packets() {
-                bytes += packet.bytes.len() as u64;
+                taken.bytes += packet.bytes.len() as u64;
                 let device = match packet.stamped {
                     Stamped::Device => plausible_utc_ns(packet.ts_ns, self.tai.to_utc_ns(), now_ns)
                         .or(Some(now_ns)),
@@ -123,7 +134,7 @@ impl PacketSource {
             }
             producer.publish();
         }
-        bytes
+        taken
     }
 
     /// Frames that found the ring full, since the start.

@@ -35,6 +35,8 @@ pub enum Write {
     Recording(Box<RecordingRow>),
     /// Where the packets of a call lie in the log; the call was written before.
     Places { call: String, places: Vec<u8> },
+    /// The call is in the catalog under another id: its row goes, if it is still open.
+    Superseded { call: String },
     /// What the control plane must remember, by name.
     Memory { name: &'static str, value: Vec<u8> },
 }
@@ -110,6 +112,7 @@ impl Catalog {
         let mut calls = Vec::new();
         let mut recordings = Vec::new();
         let mut places = Vec::new();
+        let mut superseded = Vec::new();
         let mut memories = Vec::new();
         for write in batch {
             match write {
@@ -118,6 +121,7 @@ impl Catalog {
                 Write::Places { call, places: of_it } => {
                     places.push((call.as_str(), of_it.as_slice()));
                 }
+                Write::Superseded { call } => superseded.push(call),
                 Write::Memory { name, value } => memories.push((*name, value.as_slice())),
             }
         }
@@ -131,6 +135,13 @@ impl Catalog {
         }
         for rows in places.chunks(STATEMENT_ROWS) {
             write_places(&mut transaction, rows).await?;
+        }
+        for call in superseded {
+            sqlx::query("DELETE FROM call WHERE id = ? AND state <> 'ended'")
+                .bind(call)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
         }
         for (name, value) in memories {
             sqlx::query(
@@ -208,6 +219,19 @@ impl Catalog {
             .fetch_all(&self.pool)
             .await
             .map_err(|source| CatalogError::Query { what: "list what is finished", source })
+    }
+
+    /// Calls that are not finished, as they were written last.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn open_calls(&self) -> Result<Vec<CallRow>, CatalogError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT id, row FROM call WHERE state <> 'ended'")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(|source| CatalogError::Query { what: "list what is open", source })?;
+        rows.iter().map(|(id, text)| read_row(id, text)).collect()
     }
 
     /// The recording whose id begins with `id`.

@@ -5,12 +5,13 @@
 
 mod bookmark;
 mod capture;
+mod orphans;
 mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use earwitness_catalog::{Catalog, CatalogError, Timestamp};
+use earwitness_catalog::{CallRow, Catalog, CatalogError, Timestamp};
 
 use crate::config::{Config, ConfigError};
 use crate::finish::ClerkError;
@@ -117,6 +118,8 @@ struct Past {
     note: Note,
     /// Ids and Call-IDs of calls that are finished, as far as they can turn up again.
     finished: Vec<(String, String)>,
+    /// Rows of calls that it did not finish.
+    open: Vec<CallRow>,
 }
 
 async fn past(config: &Config) -> Result<Past, CatalogError> {
@@ -125,8 +128,9 @@ async fn past(config: &Config) -> Result<Past, CatalogError> {
     let note = remembered.as_deref().map(follow::from_bytes).unwrap_or_default();
     let since_ns = note.at_ns.saturating_sub(PAST_MARGIN_NS);
     let finished = catalog.finished_since(Timestamp::from_ns(since_ns)).await?;
+    let open = catalog.open_calls().await?;
     catalog.close().await;
-    Ok(Past { note, finished })
+    Ok(Past { note, finished, open })
 }
 
 /// The control plane needs no privilege: as root it lays its capabilities down. Those of a capture process that it

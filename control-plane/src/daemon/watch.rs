@@ -10,6 +10,7 @@ use earwitness_catalog::Write;
 
 use super::bookmark::{self, Bookmarks};
 use super::capture::Capture;
+use super::orphans::Orphans;
 use super::{DaemonError, Past};
 use crate::call::Call;
 use crate::config::Config;
@@ -21,8 +22,6 @@ use crate::setup;
 
 /// Records read at one go: of signalling in all, of media from each lane.
 const BUDGET: usize = 20_000;
-/// How long a message may take from the tap into the log; until then another lane may have an earlier one.
-const SETTLE_NS: u64 = 25_000_000;
 /// Sleep when there was nothing to read.
 const NAP: Duration = Duration::from_millis(2);
 /// Between two writes of changed calls and cursors.
@@ -48,6 +47,9 @@ pub(super) struct Watcher {
     log_bytes_max: u64,
     /// Calls that an earlier process finished, by id; the log is read again from before their end.
     finished: HashMap<String, String>,
+    orphans: Orphans,
+    /// Up to when the log is read.
+    read_ns: u64,
     wrote: Instant,
     kept_house: Instant,
     metrics: Arc<Metrics>,
@@ -74,6 +76,8 @@ impl Watcher {
             kept_house: Instant::now(),
             metrics: Arc::clone(metrics),
             finished: past.finished.into_iter().collect(),
+            orphans: Orphans::new(past.open, wall_ns()),
+            read_ns: 0,
             data_dir,
         })
     }
@@ -102,7 +106,7 @@ impl Watcher {
             let verdicts = self.intake.table.all_verdicts();
             self.capture.tell_all(verdicts, self.intake.all_learned());
         }
-        let until_ns = wall_ns().saturating_sub(SETTLE_NS);
+        let until_ns = self.follower.settled_ns(wall_ns());
         let signalling = self.follower.signalling(until_ns, BUDGET, &mut self.intake);
         news.flows.iter().for_each(|seen| self.intake.flow_seen(seen));
         self.command();
@@ -110,7 +114,8 @@ impl Watcher {
         let Self { bookmarks, follower, .. } = self;
         bookmarks.note(wall_ns(), || follower.cursors());
         // Time is what was read: after a start the log is ahead.
-        self.intake.tick(self.follower.read_until(until_ns));
+        self.read_ns = self.follower.read_until(until_ns);
+        self.intake.tick(self.read_ns);
         self.command();
         self.finish_calls()?;
         self.write()?;
@@ -125,6 +130,7 @@ impl Watcher {
 
     fn finish_calls(&mut self) -> Result<(), DaemonError> {
         for call in self.intake.take_finished() {
+            self.orphans.found(&call.id, &call.call_id);
             if !self.is_past(&call) {
                 self.pool.submit(call);
             }
@@ -169,14 +175,16 @@ impl Watcher {
             return Ok(());
         }
         self.wrote = Instant::now();
-        let Self { intake, finished, .. } = self;
+        let Self { intake, finished, orphans, .. } = self;
         let changed = intake.table.take_changed();
         let rows = changed
             .iter()
             .filter_map(|slot| intake.table.get(*slot))
+            .inspect(|call| orphans.found(&call.id, &call.call_id))
             .filter(|call| !is_past(finished, call));
         let mut batch: Vec<Write> =
             rows.map(|call| Write::Call(Box::new(call_row(call, &Findings::default())))).collect();
+        batch.extend(self.orphans.end(self.read_ns));
         let oldest_ns = self.oldest_ns();
         if let Some(note) = self.bookmarks.begin_again(oldest_ns, self.margin_ns) {
             batch.push(Write::Memory { name: CURSORS, value: follow::to_bytes(note) });

@@ -84,6 +84,10 @@ impl DelayLine for KernelLine {
         self.records.len() as u64
     }
 
+    fn heard_ns(&self, now_ns: u64) -> u64 {
+        now_ns
+    }
+
     fn peek(&self, position: u64) -> Option<Held<'_>> {
         assert!(position >= self.released, "released");
         if position as usize >= self.busy.get() {
