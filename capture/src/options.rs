@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use earwitness_segment::limits::RECYCLE_MAX;
 use earwitness_wire::limits::{VXLAN_PORT, VXLAN_PORTS_MAX};
 use thiserror::Error;
 
@@ -101,6 +102,9 @@ pub struct RunOptions {
     #[arg(long, value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u64).range(1..=SEGMENT_MIB_MAX))]
     pub segment_mib: u64,
+    /// Released segments of each lane that are kept to be used again, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub spare_mib: u64,
     /// The door's socket [default: DATA_DIR/run/capture.sock]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
@@ -181,6 +185,13 @@ impl RunOptions {
     #[must_use]
     pub fn signalling_ring_bytes(&self) -> usize {
         (self.media_ring_bytes() / SIGNALLING_RING_DIVISOR).max(SIGNALLING_RING_BYTES_MIN)
+    }
+
+    /// How many segments of a size are kept to be used again; one at least, since a used one costs less.
+    #[must_use]
+    pub fn spare_segments(&self, segment_bytes: u64) -> u32 {
+        let segments = self.spare_mib.saturating_mul(1 << 20) / segment_bytes;
+        segments.clamp(1, RECYCLE_MAX.into()) as u32
     }
 
     #[must_use]

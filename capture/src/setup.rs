@@ -1,7 +1,6 @@
 //! The start: everything is opened here, in the order that `design/capture.md` gives, while there are privileges.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -177,13 +176,11 @@ impl Plan<'_> {
                 for (source, rings) in &rings_of {
                     let Some(rings) = rings.get(at) else { continue };
                     cpu = rings.cpu;
-                    let (fd, bytes) = match class {
-                        Class::Media => (&rings.media, rings.media_bytes),
-                        Class::Signalling | Class::Fragment => {
-                            (&rings.signalling, rings.signalling_bytes)
-                        }
+                    let maps = match class {
+                        Class::Media => &rings.media,
+                        Class::Signalling | Class::Fragment => &rings.signalling,
                     };
-                    let ring = BpfRing::map(fd.as_fd(), bytes, *source)
+                    let ring = BpfRing::map(maps, *source)
                         .map_err(|source| SetupError::Ring { cpu, source })?;
                     lines.push(ring);
                 }
@@ -287,6 +284,7 @@ impl Plan<'_> {
         let writer = |segment_bytes| WriterOptions {
             segment_bytes,
             prefault: true,
+            recycle_max: self.options.spare_segments(segment_bytes),
             epoch: self.epoch,
             ..WriterOptions::default()
         };

@@ -40,6 +40,8 @@ settings! {
         pub segment_mib: u32 = 64,
         /// Captured packets kept on disk after their calls are finished, in MiB; the oldest go first.
         pub log_mib_max: u64 = 16_384,
+        /// Released segment files that each core keeps to use again, in MiB, beside `log_mib_max`.
+        pub spare_mib: u32 = 256,
         /// The capture program; empty: beside this one, or on PATH.
         pub program: PathBuf = PathBuf::new(),
     }

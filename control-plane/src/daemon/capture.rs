@@ -322,6 +322,7 @@ fn arguments(config: &Config, data_dir: &Path) -> Vec<String> {
     flag("--unmatched", capture.unmatched.word().to_owned());
     flag("--ring-mib", capture.ring_mib.next_power_of_two().to_string());
     flag("--segment-mib", capture.segment_mib.to_string());
+    flag("--spare-mib", capture.spare_mib.to_string());
     arguments
 }
 

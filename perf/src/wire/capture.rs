@@ -8,7 +8,7 @@ use earwitness_generator_abi::{NETWORKS, place};
 use earwitness_ipc::{
     CaptureStats, Command, ControlDoor, DoorError, Event, SourceMode, VERSION, VerdictChange,
 };
-use earwitness_segment::Log;
+use earwitness_segment::{Log, SegmentInfo};
 use earwitness_wire::{Endpoint, Verdict};
 
 use super::process::PATIENCE;
@@ -104,6 +104,32 @@ impl Control {
             "the sum does not close: {arrived} arrived, {stats:#?}"
         );
         Ok(stats)
+    }
+
+    /// Gives every closed segment back, to be written again. Gives the bytes that were in them.
+    ///
+    /// # Errors
+    /// The log cannot be read, or capture does not release it.
+    pub fn release(&mut self, data_dir: &Path) -> anyhow::Result<u64> {
+        let log = Log::open(&data_dir.join("segments"))?;
+        let mut closed = Vec::new();
+        for (lane, _) in log.lanes()? {
+            closed.extend(log.segments(lane)?.into_iter().filter(|segment| segment.closed));
+        }
+        let numbers = closed.iter().map(|segment| (segment.lane.0, segment.seq)).collect();
+        self.door.send(Command::Release(numbers))?;
+        let deadline = Instant::now() + PATIENCE;
+        let left = |one: &SegmentInfo| {
+            log.segments(one.lane).map(|now| now.iter().any(|other| other.seq == one.seq))
+        };
+        for one in &closed {
+            while left(one)? {
+                ensure!(Instant::now() < deadline, "a segment is not released: {:?}", self.faults);
+                self.door.flush()?;
+                self.next()?;
+            }
+        }
+        Ok(closed.iter().map(|segment| segment.committed).sum())
     }
 
     fn await_stats(

@@ -17,6 +17,8 @@ const STEAL_TICKS_MAX: u64 = 50;
 const WARM_PACKETS_MIN: u64 = 100_000;
 const WARM_PACKETS_PER_CALL: u64 = 4;
 const WARM_RATE: u64 = 200_000;
+/// At what rate segments are filled that are used again.
+const AGE_RATE: u64 = 500_000;
 
 /// What one run showed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,6 +120,8 @@ pub struct Offer {
     /// What sending costs alone.
     pub bare_ns: f64,
     pub calls: u64,
+    /// As much was recorded before, and is not needed any more.
+    pub reuse: bool,
 }
 
 /// Measures once.
@@ -136,14 +140,19 @@ pub fn measure(
     let wire = lab.count()?;
     let mut receiver = system.start(lab, folder, offer.calls)?;
     let pid = receiver.pid();
-    let warm =
-        sender.send(FAR, WARM_PACKETS_MIN.max(WARM_PACKETS_PER_CALL * offer.calls), WARM_RATE)?;
-    let warm_arrived = lab.count()?.since(wire, warm.packets)?.arrived;
+    let warm_packets = WARM_PACKETS_MIN.max(WARM_PACKETS_PER_CALL * offer.calls);
+    let mut warm = sender.send(FAR, warm_packets, WARM_RATE)?.packets;
+    if offer.reuse {
+        warm += sender.send(FAR, offer.packets, AGE_RATE)?.packets;
+    }
+    let warm_arrived = lab.count()?.since(wire, warm)?.arrived;
     receiver.settle(warm_arrived)?;
+    if offer.reuse {
+        receiver.release()?;
+    }
     let before = (process::cpu_ns(pid), softirq_ns(), MachineTime::now());
     let sent = sender.send(FAR, offer.packets, offer.rate)?;
-    let WireCount { arrived: all, refused } =
-        lab.count()?.since(wire, warm.packets + sent.packets)?;
+    let WireCount { arrived: all, refused } = lab.count()?.since(wire, warm + sent.packets)?;
     let stats = receiver.settle(all)?;
     let process_ns = process::cpu_ns(pid).saturating_sub(before.0);
     let softirq_ns = softirq_ns() - before.1;

@@ -35,10 +35,24 @@ const CALLS: [u64; 2] = [100, 100_000];
 pub struct Case {
     pub system: System,
     pub calls: u64,
+    /// Its segments were written before, as when the log has reached its bound.
+    pub reuse: bool,
     pub name: String,
     pub runs: Vec<Run>,
     /// Packets a second, the highest that was taken whole.
     pub lossless: Vec<f64>,
+}
+
+impl Case {
+    /// It is one of the receivers that stand side by side, not one that shows how cost grows.
+    pub fn is_compared(&self, session: &Session) -> bool {
+        self.calls == session.traffic.calls && self.reuse == self.system.writes_segments()
+    }
+
+    /// Nothing yet, of its kind.
+    fn offer(&self) -> Offer {
+        Offer { packets: 0, rate: 0, bare_ns: 0.0, calls: self.calls, reuse: self.reuse }
+    }
 }
 
 /// Namespaces and senders, made when first used.
@@ -124,7 +138,7 @@ pub fn run(session: &Session) -> anyhow::Result<()> {
         for case in &mut cases {
             let bare_ns = bench.bare_ns(case.calls)?;
             bare.push(bare_ns);
-            let offer = Offer { packets: session.packets, rate: 0, bare_ns, calls: case.calls };
+            let offer = Offer { packets: session.packets, rate: 0, bare_ns, ..case.offer() };
             let run = bench.run(case, offer)?;
             let line = table::line(&case.name, &run);
             eprintln!("round {}: {line} (sending alone {bare_ns:.0} ns)", round + 1);
@@ -134,7 +148,7 @@ pub fn run(session: &Session) -> anyhow::Result<()> {
     if !session.unpaced {
         let rounds = if session.quick { 1 } else { session.rounds };
         for _ in 0..rounds {
-            for case in cases.iter_mut().filter(|case| case.calls == session.traffic.calls) {
+            for case in cases.iter_mut().filter(|case| case.is_compared(session)) {
                 let rate = lossless(&mut bench, case, session)?;
                 eprintln!("{}: {:.2} Mpps without loss", case.name, rate / 1e6);
                 case.lossless.push(rate);
@@ -169,12 +183,16 @@ fn cases(session: &Session) -> Vec<Case> {
         let more =
             if calls == session.traffic.calls { String::new() } else { format!(", {calls} calls") };
         let name = system.name() + &more;
-        Case { system, calls, name, runs: Vec::new(), lossless: Vec::new() }
+        let reuse = system.writes_segments();
+        Case { system, calls, reuse, name, runs: Vec::new(), lossless: Vec::new() }
     };
     let all = system::ALL.into_iter().map(|system| case(system, session.traffic.calls));
     let ring = System::Earwitness(Source::BpfRing, Verdict::Record);
     let growing = CALLS.into_iter().map(|calls| case(ring, calls));
+    let first_day = case(ring, session.traffic.calls);
+    let first_day = Case { reuse: false, name: first_day.name + ", new segments", ..first_day };
     all.chain(growing)
+        .chain([first_day])
         .filter(|case| {
             session.only.is_empty() || session.only.iter().any(|part| case.name.contains(part))
         })
@@ -189,7 +207,7 @@ fn lossless(bench: &mut Bench, case: &Case, session: &Session) -> anyhow::Result
     for _ in 0..steps {
         let rate = f64::midpoint(good, bad);
         let packets = (rate * RATE_SECONDS) as u64;
-        let offer = Offer { packets, rate: rate as u64, bare_ns: 0.0, calls: case.calls };
+        let offer = Offer { packets, rate: rate as u64, ..case.offer() };
         let run = bench.run(case, offer)?;
         let reached = run.mpps() * 1e6 >= rate * RATE_REACHED;
         let (asked, late) = (rate / 1e6, run.sent.late);

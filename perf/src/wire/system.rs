@@ -18,6 +18,8 @@ use super::stored;
 const BUFFER_MIB: u32 = 64;
 /// Segments of Earwitness, as by default.
 const SEGMENT_MIB: u32 = 64;
+/// Released segments that are kept: all of a run.
+const SPARE_MIB: u32 = 16 << 10;
 
 /// After so long stenotype has written a block that is not full, with `--blockage_sec=1`.
 const STENOTYPE_WRITES: Duration = Duration::from_secs(3);
@@ -69,6 +71,8 @@ pub struct Running {
     system: System,
     process: Process,
     control: Option<Control>,
+    /// Of segments that were given back.
+    released_bytes: u64,
     folder: PathBuf,
 }
 
@@ -122,6 +126,12 @@ impl System {
         self == Self::Stenotype
     }
 
+    /// Whether it writes segments, which it uses again.
+    #[must_use]
+    pub fn writes_segments(self) -> bool {
+        matches!(self, Self::Earwitness(_, verdict) if verdict != Verdict::Ignore)
+    }
+
     /// Starts it on core 1, in a folder of its own, and waits until it receives.
     ///
     /// # Errors
@@ -143,7 +153,7 @@ impl System {
             }
             peer => (Process::Child(start_peer(peer, lab, &folder)?), None),
         };
-        Ok(Running { system: self, process, control, folder })
+        Ok(Running { system: self, process, control, released_bytes: 0, folder })
     }
 }
 
@@ -188,6 +198,7 @@ fn start_capture(lab: &Lab, folder: &Path, source: Source) -> anyhow::Result<(Ke
     command.args(["--source", source.flag(), "--hold-ms", &HOLD_MS.to_string()]);
     command.args(["--ring-mib", &BUFFER_MIB.to_string()]);
     command.args(["--segment-mib", &SEGMENT_MIB.to_string()]);
+    command.args(["--spare-mib", &SPARE_MIB.to_string()]);
     command.arg("--data-dir").arg(folder);
     command.stderr(File::create(folder.join(LOG))?);
     let child = Kept(command.spawn()?);
@@ -291,6 +302,17 @@ impl Running {
         Ok(stats)
     }
 
+    /// Lets Earwitness use again what it has written so far.
+    ///
+    /// # Errors
+    /// It keeps something.
+    pub fn release(&mut self) -> anyhow::Result<()> {
+        if let Some(control) = &mut self.control {
+            self.released_bytes += control.release(&self.folder)?;
+        }
+        Ok(())
+    }
+
     /// Ends it, and counts what it has.
     ///
     /// # Errors
@@ -315,7 +337,7 @@ impl Running {
                 }
                 process::wait(&mut child.0, &name)?;
                 match stats {
-                    Some(stats) => taken_by_capture(&self.folder, &stats),
+                    Some(stats) => taken_by_capture(&self.folder, &stats, self.released_bytes),
                     None if self.system == System::Stenotype => stored::stenotype(&self.folder),
                     None => stored::pcap(&self.folder.join("packets.pcap"))
                         .with_context(|| said(&self.folder)),
@@ -325,12 +347,16 @@ impl Running {
     }
 }
 
-fn taken_by_capture(folder: &Path, stats: &CaptureStats) -> anyhow::Result<Taken> {
+fn taken_by_capture(
+    folder: &Path,
+    stats: &CaptureStats,
+    released_bytes: u64,
+) -> anyhow::Result<Taken> {
     let lost = stats.lost.places().into_iter().filter(|(_, count)| *count > 0);
     Ok(Taken {
         packets: stats.stored,
         declined: stats.ignored + stats.unmatched,
         lost: lost.map(|(place, count)| (place.to_owned(), count)).collect(),
-        bytes: capture::log_bytes(folder)?,
+        bytes: released_bytes + capture::log_bytes(folder)?,
     })
 }

@@ -93,7 +93,7 @@ impl Outcome<'_> {
         let case = self
             .cases
             .iter()
-            .find(|case| case.system == system && case.calls == self.session.traffic.calls)?;
+            .find(|case| case.system == system && case.is_compared(self.session))?;
         spread(case, Run::cpu_seconds_per_mpkt).map(|spread| spread.median)
     }
 
