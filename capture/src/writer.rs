@@ -172,6 +172,11 @@ impl<L: DelayLine> DelayLine for Watched<L> {
     }
 
     #[inline]
+    fn look_ahead(&self, position: u64) {
+        self.line.look_ahead(position);
+    }
+
+    #[inline]
     fn release(&mut self, position: u64) {
         self.line.release(position);
     }

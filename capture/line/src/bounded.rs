@@ -10,6 +10,7 @@ use std::cell::Cell;
 
 use crate::hash::{Key, Seed};
 use crate::limits::VICTIMS_MAX;
+use crate::prefetch::prefetch;
 
 /// A table of at most `capacity` entries. One thread owns it (S8).
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Bounded<K, V> {
     seed: Seed,
 }
 
+/// Of a cache.
+const LINE_BYTES: usize = 64;
 /// Words of an empty table's index: the smallest that doubling is worth.
 const INDEX_WORDS_MIN: usize = 16;
 
@@ -32,6 +35,10 @@ struct Slot<K, V> {
     entry: Option<(K, V)>,
     used: Cell<bool>,
 }
+
+/// The hash of a key, in the table that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hash(u32);
 
 /// Every entry must stay, so the new one cannot come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +96,13 @@ impl<K: Key, V> Bounded<K, V> {
     /// The entry of `key`, made by `make` if there is none; another may go for it.
     #[inline]
     pub fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        let slot = match self.find(&key) {
+        self.entry_hashed(key, self.hash(&key), make)
+    }
+
+    /// As [`Bounded::entry`], of a key whose hash is known.
+    #[inline]
+    pub fn entry_hashed(&mut self, key: K, hash: Hash, make: impl FnOnce() -> V) -> &mut V {
+        let slot = match self.find_hashed(&key, hash) {
             Some(slot) => {
                 self.slots[slot].used.set(true);
                 slot
@@ -121,9 +134,36 @@ impl<K: Key, V> Bounded<K, V> {
         self.take(slot)
     }
 
+    /// The hash by which this table finds a key.
+    #[inline]
+    pub fn hash(&self, key: &K) -> Hash {
+        Hash(key.hash(self.seed))
+    }
+
+    /// Asks the cache for the index of a key that will be looked up.
+    #[inline]
+    pub fn prefetch_index(&self, hash: Hash) {
+        prefetch(&raw const self.index[self.home(hash.0)]);
+    }
+
+    /// Asks the cache for the entry of a key that will be looked up, whose index is there.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: Hash) {
+        let word = self.index[self.home(hash.0)];
+        if let Some(slot) = self.slots.get((word as u32 as usize).wrapping_sub(1)) {
+            let first = &raw const *slot;
+            prefetch(first);
+            prefetch(first.wrapping_byte_add(LINE_BYTES));
+        }
+    }
+
     #[inline]
     fn find(&self, key: &K) -> Option<usize> {
-        let hash = key.hash(self.seed);
+        self.find_hashed(key, self.hash(key))
+    }
+
+    #[inline]
+    fn find_hashed(&self, key: &K, Hash(hash): Hash) -> Option<usize> {
         let mut at = self.home(hash);
         loop {
             let word = self.index[at];

@@ -9,6 +9,7 @@ use earwitness_wire::{LinkType, Verdict};
 
 use crate::{
     announcements::Announcements,
+    bounded::Hash,
     flows::{Flow, Flows},
     frame::Frame,
     hash::Pair,
@@ -43,7 +44,7 @@ pub(crate) struct Exit {
     pub(crate) ledger: Ledger,
     /// Of all sources, lost here.
     pub(crate) lost: LostBy,
-    flows: Flows,
+    pub(crate) flows: Flows,
     unmatched: Unmatched,
 }
 
@@ -80,15 +81,15 @@ impl Exit {
     }
 
     /// Media is looked at for the first time: it leaves by its verdict. Without one it waits; its
-    /// endpoints are given back, and its flow is announced once.
-    #[inline]
-    pub(crate) fn arrive(&mut self, held: &Held<'_>) -> Option<Pair> {
+    /// endpoints are given back, and its flow is announced once. `hash` is that of the endpoints among the flows.
+    #[inline(always)]
+    pub(crate) fn arrive(&mut self, held: &Held<'_>, hash: Hash) -> Option<Pair> {
         let Some(pair) = held.pair() else {
             // Steering puts only UDP here; a line that says otherwise is not believed.
             self.count(held, End::Unmatched);
             return None;
         };
-        let flow = self.flows.of(&pair);
+        let flow = self.flows.of_hashed(&pair, hash);
         let end = match flow.verdict(&pair.dst, &self.verdicts) {
             Verdict::Undecided => {
                 let counters = self.ledger.of(held.meta.source);
@@ -154,7 +155,7 @@ impl Exit {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, held: &Held<'_>, end: End) {
         if matches!(end, End::Stored) {
             let counters = self.ledger.of(held.meta.source);
@@ -183,7 +184,7 @@ impl Exit {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn store(lane: &mut Lane, flow: &mut Flow, held: &Held<'_>, verdict: Verdict) -> End {
     let meta = record_meta(held, RecordClass::Media, flow.last, flow.number, verdict);
     match lane.append(&meta, held.frame) {
@@ -196,7 +197,7 @@ fn store(lane: &mut Lane, flow: &mut Flow, held: &Held<'_>, verdict: Verdict) ->
     }
 }
 
-#[inline]
+#[inline(always)]
 fn record_meta(
     held: &Held<'_>,
     class: RecordClass,

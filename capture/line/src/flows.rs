@@ -3,7 +3,12 @@
 use earwitness_segment::RecordPos;
 use earwitness_wire::{Endpoint, Verdict};
 
-use crate::{bounded::Bounded, hash::Pair, limits::FLOWS_MAX, verdicts::Verdicts};
+use crate::{
+    bounded::{Bounded, Hash},
+    hash::Pair,
+    limits::FLOWS_MAX,
+    verdicts::Verdicts,
+};
 
 /// Source and destination of media, and what was written of it.
 #[derive(Debug, Clone, Copy)]
@@ -44,11 +49,32 @@ impl Flows {
         Self { table: Bounded::new(FLOWS_MAX), numbered: 0 }
     }
 
+    /// The hash of a flow's endpoints; the cache is asked for where the flow is looked up.
+    #[inline]
+    pub(crate) fn expect(&self, pair: &Pair) -> Hash {
+        let hash = self.table.hash(pair);
+        self.table.prefetch_index(hash);
+        hash
+    }
+
+    /// The cache is asked for the flow itself.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: Hash) {
+        self.table.prefetch_entry(hash);
+    }
+
     /// The flow, numbered when it is new. A flow that was forgotten begins a new chain.
     #[inline]
     pub(crate) fn of(&mut self, pair: &Pair) -> &mut Flow {
+        let hash = self.table.hash(pair);
+        self.of_hashed(pair, hash)
+    }
+
+    /// As [`Flows::of`], where the hash is known.
+    #[inline]
+    pub(crate) fn of_hashed(&mut self, pair: &Pair, hash: Hash) -> &mut Flow {
         let numbered = &mut self.numbered;
-        self.table.entry(*pair, || {
+        self.table.entry_hashed(*pair, hash, || {
             *numbered = numbered.wrapping_add(1).max(1);
             Flow {
                 number: *numbered,

@@ -13,10 +13,13 @@
 use earwitness_wire::{Endpoint, Verdict};
 
 use crate::{
+    bounded::Hash,
     exit::{Exit, Reason},
     hash::Pair,
     held::{DelayLine, Held, Hint},
-    limits::{LINE_FREE_DIVISOR, RELEASE_RECORDS, WAITING_MAX, WAITING_RECORD_BYTES},
+    limits::{
+        BATCH_RECORDS, LINE_FREE_DIVISOR, RELEASE_RECORDS, WAITING_MAX, WAITING_RECORD_BYTES,
+    },
     waiting::{Waiter, Waiting},
 };
 
@@ -44,28 +47,76 @@ impl<L: DelayLine> Gate<L> {
     pub(crate) fn scan(&mut self, exit: &mut Exit) {
         self.line.refresh();
         let mut looked_at = 0;
-        while let Some(held) = self.line.peek(self.scanned) {
-            let next = held.next;
-            match held.meta.hint {
-                Hint::Media => {
-                    if let Some(pair) = exit.arrive(&held) {
-                        if self.waiting.is_full() {
-                            leave_first(&self.line, &mut self.waiting, exit, Reason::Pressed);
-                        }
-                        self.waiting.push(waiter(&held, self.scanned), &pair.dst);
-                    }
-                }
-                Hint::Signalling => exit.signalling(&held),
-                Hint::Fragment => exit.fragment(&held),
+        loop {
+            let mut hashes = [Hash::default(); BATCH_RECORDS];
+            let count = self.look_ahead(exit, &mut hashes);
+            if count == 0 {
+                break;
             }
-            self.scanned = next;
-            looked_at += 1;
+            hashes[..count].iter().for_each(|hash| self.scan_one(exit, *hash));
+            looked_at += count;
             if looked_at % RELEASE_RECORDS == 0 {
                 self.release();
             }
         }
         if looked_at > 0 {
             self.press(exit);
+        }
+    }
+
+    /// Looks at some records, so that the flows of all of them are on their way into the cache before the first is
+    /// wanted. Gives how many there are.
+    #[inline]
+    fn look_ahead(&self, exit: &Exit, hashes: &mut [Hash; BATCH_RECORDS]) -> usize {
+        let mut count = 0;
+        let mut at = self.scanned;
+        while count < BATCH_RECORDS
+            && let Some(held) = self.line.peek(at)
+        {
+            self.line.look_ahead(at);
+            if held.meta.hint == Hint::Media
+                && let Some(pair) = held.pair()
+            {
+                hashes[count] = exit.flows.expect(&pair);
+            }
+            at = held.next;
+            count += 1;
+        }
+        // What has no flow asks for one that nobody wants.
+        hashes[..count].iter().for_each(|hash| exit.flows.prefetch(*hash));
+        count
+    }
+
+    /// The record stays in registers all the way: it is lent to nobody here.
+    #[inline(always)]
+    fn scan_one(&mut self, exit: &mut Exit, hash: Hash) {
+        let Some(held) = self.line.peek(self.scanned) else { return };
+        let (next, ts_ns) = (held.next, held.meta.ts_ns);
+        if held.meta.hint == Hint::Media {
+            if let Some(pair) = exit.arrive(&held, hash) {
+                self.wait(Waiter { position: self.scanned, ts_ns }, &pair, exit);
+            }
+        } else {
+            self.scan_other(exit);
+        }
+        self.scanned = next;
+    }
+
+    #[inline(never)]
+    fn wait(&mut self, waiter: Waiter, pair: &Pair, exit: &mut Exit) {
+        if self.waiting.is_full() {
+            leave_first(&self.line, &mut self.waiting, exit, Reason::Pressed);
+        }
+        self.waiting.push(waiter, &pair.dst);
+    }
+
+    #[inline(never)]
+    fn scan_other(&self, exit: &mut Exit) {
+        let Some(held) = self.line.peek(self.scanned) else { return };
+        match held.meta.hint {
+            Hint::Signalling => exit.signalling(&held),
+            Hint::Fragment => exit.fragment(&held),
+            Hint::Media => {}
         }
     }
 
@@ -135,10 +186,6 @@ fn leave_first<L: DelayLine>(line: &L, waiting: &mut Waiting, exit: &mut Exit, r
     let (held, pair) = look(line, &first);
     exit.depart(&held, &pair, reason);
     waiting.pop(&pair.dst);
-}
-
-fn waiter(held: &Held<'_>, position: u64) -> Waiter {
-    Waiter { position, ts_ns: held.meta.ts_ns }
 }
 
 fn look<'l, L: DelayLine>(line: &'l L, waiter: &Waiter) -> (Held<'l>, Pair) {

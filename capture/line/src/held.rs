@@ -94,6 +94,8 @@ pub trait DelayLine {
     /// The record at `position`; none at the end of what [`DelayLine::refresh`] saw, or where the
     /// producer is not done with a record yet.
     fn peek(&self, position: u64) -> Option<Held<'_>>;
+    /// Asks the cache for what lies some records behind `position`.
+    fn look_ahead(&self, _position: u64) {}
     /// Gives everything before `position` back to the producer.
     fn release(&mut self, position: u64);
     /// The first position not yet released.

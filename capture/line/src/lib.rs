@@ -38,6 +38,7 @@ pub mod limits;
 pub mod line;
 pub mod options;
 pub mod pcap;
+pub mod prefetch;
 pub mod producer;
 pub mod reassembly;
 pub mod region;

@@ -35,7 +35,10 @@ pub const EVENTS_MAX: usize = 4096;
 /// Least time between two gap marks.
 pub const GAP_NOTE_NS: u64 = 1_000_000_000;
 /// Records between two releases of what was written, so that the producer gets room in time.
-pub const RELEASE_RECORDS: u32 = 256;
+pub const RELEASE_RECORDS: usize = 256;
+/// Records whose flows are asked of the cache together: as many as it fetches at a time.
+pub const BATCH_RECORDS: usize = 16;
+const _: () = assert!(RELEASE_RECORDS.is_multiple_of(BATCH_RECORDS));
 
 /// TCP connections known to carry SIP on other ports. Past it, one not seen for long is forgotten.
 pub const TCP_LEARNED_MAX: usize = 1 << 16;

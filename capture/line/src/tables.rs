@@ -55,6 +55,12 @@ impl Tables for SteeringTables {
         self.verdicts.get(dst)
     }
 
+    /// Where frames come up here, asking once more costs less than keeping a count.
+    #[inline]
+    fn ignores(&self) -> bool {
+        true
+    }
+
     #[inline]
     fn sip_port(&self, port: u16) -> bool {
         self.sip_ports.contains(port)

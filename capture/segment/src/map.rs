@@ -36,6 +36,23 @@ const _: () = {
     assert!(HEARD_AT + 8 <= HEADER_BYTES as usize);
 };
 
+/// Of a cache.
+const LINE_BYTES: usize = 64;
+/// What the cache is asked for at a time: a small record.
+const EXPECTED_BYTES: u64 = 256;
+
+/// Asks the cache for a line that will be written; nothing happens where there is no such place.
+#[inline(always)]
+fn prefetch_for_write(place: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint that reads nothing and faults on nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
 /// How much of a file is mapped.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
 pub(crate) enum Extent {
@@ -252,6 +269,28 @@ impl Pen {
         unsafe {
             let to = self.map.raw.as_mut_ptr().add(offset as usize);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+    }
+
+    /// As [`Pen::write`], of words.
+    #[inline]
+    pub(crate) fn write_words<const WORDS: usize>(&mut self, offset: u64, words: [u64; WORDS]) {
+        self.check(offset, size_of_val(&words));
+        for (at, word) in words.into_iter().enumerate() {
+            // SAFETY: as above; words may lie anywhere.
+            unsafe {
+                let to = self.map.raw.as_mut_ptr().add(offset as usize).cast::<u64>();
+                to.add(at).write_unaligned(word);
+            }
+        }
+    }
+
+    /// Asks the cache for what will be written at `offset`, as far as the segment reaches.
+    #[inline]
+    pub(crate) fn expect(&self, offset: u64) {
+        for line in (offset..offset + EXPECTED_BYTES).step_by(LINE_BYTES) {
+            // The address is not used where it lies outside of the mapping.
+            prefetch_for_write(self.map.raw.as_ptr().wrapping_add(line as usize));
         }
     }
 

@@ -10,14 +10,17 @@ use crate::depot::Depot;
 use crate::disk::{Disk, RealDisk};
 use crate::limits::{
     BLOCK_ALIGN, BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, BLOCK_HEADER_BYTES,
-    FRAME_BYTES_MAX, RECYCLE_DEFAULT, RECYCLE_MAX, SEGMENT_ALIGN, SEGMENT_BYTES_DEFAULT,
-    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    FRAME_BYTES_MAX, RECORD_ALIGN, RECYCLE_DEFAULT, RECYCLE_MAX, SEGMENT_ALIGN,
+    SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
 use crate::map::Pen;
-use crate::record::{self, RECORD_LEN};
+use crate::record::{self, RECORD_LEN, RECORD_WORDS};
 use crate::{
     AppendError, Keeper, LaneId, LaneKind, RecordMeta, RecordPos, SegmentError, SyncReport, recover,
 };
+
+/// How far ahead of a record the cache is asked for its place in the segment: some small records.
+const EXPECT_BYTES: u64 = 1024;
 
 /// How a lane is written.
 #[derive(Clone, Debug)]
@@ -150,6 +153,7 @@ impl SegmentWriter {
     /// Copies a record into the open block; readers see it once the block closes.
     ///
     /// No system call unless a segment is full and the next was not prepared.
+    #[inline]
     pub fn append(&mut self, meta: &RecordMeta, frame: &[u8]) -> Result<RecordPos, AppendError> {
         if frame.len() > FRAME_BYTES_MAX as usize {
             return Err(AppendError::TooLarge { bytes: frame.len(), bytes_max: FRAME_BYTES_MAX });
@@ -161,8 +165,8 @@ impl SegmentWriter {
         let at = self.open.used;
         let head = record::encode(meta, frame.len() as u32, at);
         let pos = match self.depot.kind {
-            LaneKind::Media => self.put_mapped(at, length, &head, frame),
-            LaneKind::Signalling => self.put_buffered(length, &head, frame),
+            LaneKind::Media => self.put_mapped(at, length, head, frame),
+            LaneKind::Signalling => self.put_buffered(length, head, frame),
         };
         self.open.used += length;
         self.open.records += 1;
@@ -173,25 +177,32 @@ impl SegmentWriter {
         Ok(pos)
     }
 
+    #[inline]
     fn put_mapped(
         &mut self,
         at: usize,
         length: usize,
-        head: &[u8; RECORD_LEN],
+        head: [u64; RECORD_WORDS],
         frame: &[u8],
     ) -> RecordPos {
         let pen = self.pen.as_mut().expect("a block is open only in a segment");
         let start = self.open.offset + BLOCK_HEADER_BYTES + at as u64;
-        pen.write(start, head);
+        pen.expect(start + EXPECT_BYTES);
+        // What the frame does not fill stays zero.
+        pen.write_words(start + (length - RECORD_ALIGN as usize) as u64, [0]);
+        pen.write_words(start, head);
         pen.write(start + RECORD_LEN as u64, frame);
-        let padding = length - RECORD_LEN - frame.len();
-        pen.write(start + (length - padding) as u64, &[0; 8][..padding]);
         RecordPos::media(self.seq(), start)
     }
 
-    fn put_buffered(&mut self, length: usize, head: &[u8; RECORD_LEN], frame: &[u8]) -> RecordPos {
+    fn put_buffered(
+        &mut self,
+        length: usize,
+        head: [u64; RECORD_WORDS],
+        frame: &[u8],
+    ) -> RecordPos {
         let start = self.buffer.len();
-        self.buffer.extend_from_slice(head);
+        head.into_iter().for_each(|word| self.buffer.extend_from_slice(&word.to_ne_bytes()));
         self.buffer.extend_from_slice(frame);
         self.buffer.resize(start + length, 0);
         let block = (self.open.offset / BLOCK_ALIGN) as u32;
