@@ -1,43 +1,39 @@
-//! A BPF ring buffer that the XDP program fills, as a delay line: the kernel is the producer, and records stay where
-//! the program put them until their verdict is known.
+//! The ring of a CPU that the XDP program fills, as a delay line: records stay where the program put them until their
+//! verdict is known. How they lie there: `earwitness_abi::ring`.
 //!
-//! ```text
-//!  mapped:  consumer page (read, write) │ producer page (read) │ data (read) │ data once more
-//! ```
-//!
-//! B1 The kernel writes only outside `[consumer, producer)` of the data; we read only inside.
-//! B2 A record's first word holds its length, and a bit while the program writes it. The kernel clears the bit with
-//!    release order after the bytes; we load it with acquire order before them.
-//! B3 The consumer's position moves with release order after the last read.
-//! B4 The data is mapped twice in a row, so that no record ever wraps.
+//! B1 The program writes only outside `[tail, head)`, and we read only inside.
+//! B2 `head` is stored with release order after the bytes; we load it with acquire order before them.
+//! B3 `tail` is stored with release order after the last read.
 //!
 //! Nobody wakes us: a wake-up costs more than a copy. Who owns the line naps.
 #![expect(unsafe_code, reason = "shares memory with the kernel, by the rules B1 to B4")]
 
 use std::io;
-use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use earwitness_abi::ring::{CHUNK_BYTES, CHUNK_STRIDE, Control, next_position, record_bytes};
 use earwitness_abi::{Class, RecordHeader};
 use earwitness_line::held::{DelayLine, Held, Hint};
+use earwitness_line::prefetch::prefetch;
 use earwitness_line::ring::{Meta, Overflow};
 use earwitness_wire::LinkType;
 
 use crate::clock::{Clock, Stamp, now_ns};
 use crate::mapping::{Access, Mapping};
+use crate::program::RingMaps;
 
-/// linux/bpf.h: `BPF_RINGBUF_BUSY_BIT`, `BPF_RINGBUF_DISCARD_BIT`, `BPF_RINGBUF_HDR_SZ`.
-const BUSY: u32 = 1 << 31;
-const DISCARDED: u32 = 1 << 30;
-const HEADER_BYTES: u64 = 8;
+/// How far ahead of a record the cache is asked for, and how much: some small records.
+const AHEAD_BYTES: u64 = 1536;
+const LINE_BYTES: u64 = 64;
 
-/// The consumer's end of one ring buffer.
+/// The consumer's end of one ring.
 #[derive(Debug)]
 pub struct BpfRing {
-    consumer: Mapping,
-    /// The producer page, and the data twice.
-    data: Mapping,
-    page_bytes: usize,
+    /// Words of all rings.
+    controls: Mapping,
+    control_at: usize,
+    chunks: Mapping,
     ring_bytes: u64,
     /// The producer's position when last looked at.
     seen: u64,
@@ -48,74 +44,73 @@ pub struct BpfRing {
 }
 
 impl BpfRing {
-    /// Maps the ring buffer behind `map`, which has `ring_bytes`.
+    /// Maps a ring.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn map(map: BorrowedFd<'_>, ring_bytes: u32, source: u8) -> io::Result<Self> {
-        let page_bytes = page_bytes();
-        let data_bytes = page_bytes + 2 * ring_bytes as usize;
-        let consumer = Mapping::of(map, page_bytes, 0, Access::ReadWrite)?;
-        let data = Mapping::of(map, data_bytes, page_bytes as u64, Access::Read)?;
+    pub fn map(maps: &RingMaps, source: u8) -> io::Result<Self> {
+        let control_at = maps.index as usize * Control::BYTES;
+        let controls_bytes = control_at + Control::BYTES;
+        let chunks_bytes = (maps.bytes / CHUNK_BYTES) as usize * CHUNK_STRIDE as usize;
         let mut ring = Self {
-            consumer,
-            data,
-            page_bytes,
-            ring_bytes: u64::from(ring_bytes),
+            controls: Mapping::of(maps.controls.as_fd(), controls_bytes, 0, Access::ReadWrite)?,
+            control_at,
+            chunks: Mapping::of(maps.chunks.as_fd(), chunks_bytes, 0, Access::Read)?,
+            ring_bytes: u64::from(maps.bytes),
             seen: 0,
             released: 0,
             clock: Clock::new(Stamp::Tai),
             source,
         };
-        ring.released = ring.position(&ring.consumer).load(Ordering::Relaxed);
+        ring.released = ring.word(Control::TAIL_AT).load(Ordering::Relaxed);
         ring.seen = ring.released;
         Ok(ring)
     }
 
-    /// The first word of a page of positions.
-    fn position<'r>(&self, page: &'r Mapping) -> &'r AtomicU64 {
-        // SAFETY: aligned, since a page is; lives as long as the mapping; the kernel uses it as one word, too. Of the
-        // producer page, which is mapped for reading, it is only loaded.
-        unsafe { AtomicU64::from_ptr(page.at(0, 8).cast()) }
+    /// A word of this ring.
+    fn word(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: aligned, since the map's values are; lives as long as the mapping; the program loads and stores whole
+        // words, too.
+        unsafe { AtomicU64::from_ptr(self.controls.at(self.control_at + at, 8).cast()) }
     }
 
-    /// Where the data of a position begins.
-    fn place(&self, position: u64) -> usize {
-        self.page_bytes + (position & (self.ring_bytes - 1)) as usize
-    }
-
-    /// The record at a position, and the position behind it; none if the program is still writing it. No bytes if it
-    /// was discarded.
+    /// Where a position lies in the mapping.
     #[inline]
-    fn record(&self, position: u64) -> Option<(Option<&[u8]>, u64)> {
+    fn place(&self, position: u64) -> usize {
+        let chunk_bytes = u64::from(CHUNK_BYTES);
+        let chunk = (position & (self.ring_bytes - 1)) / chunk_bytes;
+        chunk as usize * CHUNK_STRIDE as usize + (position % chunk_bytes) as usize
+    }
+
+    /// The record at a position, and the position behind it; none if the program has published none there.
+    ///
+    /// # Panics
+    /// When the position is not that of a record: the ring's arithmetic is broken.
+    #[inline]
+    #[must_use]
+    pub fn record(&self, position: u64) -> Option<(&RecordHeader, &[u8], u64)> {
         if position >= self.seen {
             return None;
         }
         let place = self.place(position);
-        // SAFETY: within the mapping, which `at` checks; aligned, since records are, to 8.
-        let word = unsafe { AtomicU32::from_ptr(self.data.at(place, 4).cast()) };
-        let word = word.load(Ordering::Acquire);
-        if word & BUSY != 0 {
-            return None;
-        }
-        let length = u64::from(word & !(BUSY | DISCARDED));
-        let next = position + (HEADER_BYTES + length).next_multiple_of(8);
-        assert!(next <= self.seen, "the kernel reserves whole records");
-        if word & DISCARDED != 0 {
-            return Some((None, next));
-        }
-        let start = self.data.at(place + HEADER_BYTES as usize, length as usize);
-        // SAFETY: B1: the record lies inside `[released, seen)`, and is released only through `&mut self`; B2: the
-        // program is done with it; B4: it does not wrap, and `at` has checked its end.
-        let bytes = unsafe { std::slice::from_raw_parts(start, length as usize) };
-        Some((Some(bytes), next))
+        // SAFETY: within the mapping, which `at` checks, and aligned, since records are, to 8. B1 and B2: the record lies
+        // inside `[released, seen)`, so the program is done with it, and it is released only through `&mut self`.
+        // Every pattern of bits is a header.
+        let header = unsafe { &*self.chunks.at(place, RecordHeader::BYTES).cast::<RecordHeader>() };
+        let length = header.cap_len;
+        let frame = self.chunks.at(place + RecordHeader::BYTES, length as usize);
+        // SAFETY: as above; `at` has checked the end.
+        let frame = unsafe { std::slice::from_raw_parts(frame, length as usize) };
+        let next = next_position(position, record_bytes(length));
+        assert!(next <= self.seen, "the program publishes whole records");
+        Some((header, frame, next))
     }
 }
 
 impl DelayLine for BpfRing {
     #[inline]
     fn refresh(&mut self) -> u64 {
-        self.seen = self.position(&self.data).load(Ordering::Acquire);
+        self.seen = self.word(Control::HEAD_AT).load(Ordering::Acquire);
         self.clock.keep(now_ns());
         self.seen
     }
@@ -127,29 +122,37 @@ impl DelayLine for BpfRing {
     }
 
     #[inline]
-    fn peek(&self, mut position: u64) -> Option<Held<'_>> {
-        loop {
-            let (bytes, next) = self.record(position)?;
-            position = next;
-            let Some((header, frame)) = bytes.and_then(RecordHeader::split) else { continue };
-            let hint = match Class::from_u8(header.class) {
-                Some(Class::Signalling) => Hint::Signalling,
-                Some(Class::Fragment) => Hint::Fragment,
-                // What is held back is the safe class.
-                Some(Class::Media) | None => Hint::Media,
-            };
-            let meta = Meta {
-                ts_ns: self.clock.utc_ns(header.ts_ns),
-                wire_len: header.wire_len,
-                l3: header.l3,
-                payload: header.payload,
-                payload_len: header.payload_len,
-                packets: 1,
-                link: LinkType::Ethernet as u8,
-                source: self.source,
-                hint,
-            };
-            return Some(Held { meta, frame, next });
+    fn peek(&self, position: u64) -> Option<Held<'_>> {
+        let (header, frame, next) = self.record(position)?;
+        let hint = match Class::from_u8(header.class) {
+            Some(Class::Signalling) => Hint::Signalling,
+            Some(Class::Fragment) => Hint::Fragment,
+            // What is held back is the safe class.
+            Some(Class::Media) | None => Hint::Media,
+        };
+        let meta = Meta {
+            ts_ns: self.clock.utc_ns(header.ts_ns),
+            wire_len: header.wire_len,
+            l3: header.l3,
+            payload: header.payload,
+            payload_len: header.payload_len,
+            packets: 1,
+            link: LinkType::Ethernet as u8,
+            source: self.source,
+            hint,
+        };
+        Some(Held { meta, frame, next })
+    }
+
+    #[inline]
+    fn look_ahead(&self, position: u64) {
+        let ahead = position + AHEAD_BYTES;
+        // A record there is about as long as most; beyond what is published, the program would have to fetch back
+        // what it writes.
+        for at in (0..4).map(|line| ahead + line * LINE_BYTES) {
+            if at < self.seen {
+                prefetch(self.chunks.at(self.place(at), 0));
+            }
         }
     }
 
@@ -160,7 +163,7 @@ impl DelayLine for BpfRing {
         }
         assert!(position > self.released && position <= self.seen, "released in order");
         self.released = position;
-        self.position(&self.consumer).store(position, Ordering::Release);
+        self.word(Control::TAIL_AT).store(position, Ordering::Release);
     }
 
     fn released(&self) -> u64 {
@@ -175,10 +178,4 @@ impl DelayLine for BpfRing {
     fn overflow(&self) -> Overflow {
         Overflow::default()
     }
-}
-
-fn page_bytes() -> usize {
-    // SAFETY: asks for a number.
-    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(bytes).expect("pages have a size")
 }

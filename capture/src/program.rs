@@ -7,23 +7,30 @@
 mod counters;
 mod error;
 mod map;
+mod verdicts;
 
+use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aya::maps::{Map, XskMap};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError as AyaError, Xdp, XdpMode};
 use aya::util::{nr_cpus, online_cpus};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
-use earwitness_abi::limits::{FLOWS_DEFAULT, TCP_CONNECTIONS_DEFAULT};
+use earwitness_abi::limits::{TCP_CONNECTIONS_DEFAULT, VERDICTS_DEFAULT};
 use earwitness_abi::record::{Class, RINGS_PER_CPU, ring_index};
-use earwitness_abi::{COUNTERS, Connection, Flow, FlowKey, SipPorts, names, settings};
+use earwitness_abi::ring::{CHUNK_BYTES, Control};
+use earwitness_abi::verdicts::buckets_for;
+use earwitness_abi::{COUNTERS, Connection, SipPorts, names, settings};
 use earwitness_wire::limits::{VXLAN_PORT, VXLAN_PORTS_MAX};
 use earwitness_wire::{Endpoint, Options, Verdict};
 
 pub use counters::ProgramCounters;
 pub use error::ProgramError;
 use map::{ElementMap, create_ring};
+use verdicts::{Full, VerdictTable};
 
 /// The object that build.rs made.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/earwitness-xdp"));
@@ -41,7 +48,7 @@ pub enum Unmatched {
 /// Where frames go that somebody wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Into two ring buffers of each CPU that is online. Sizes are powers of two, and multiples of the page.
+    /// Into two rings of each CPU that is online. Sizes are powers of two, and at least a chunk.
     Rings { media_bytes: u32, signalling_bytes: u32 },
     /// To AF_XDP sockets. Slots are numbered by queue: use one program for each interface.
     Sockets { queues: u32, sockets_per_queue: u32 },
@@ -53,7 +60,7 @@ pub struct ProgramOptions {
     pub output: Output,
     pub unmatched: Unmatched,
     /// Verdicts there is room for.
-    pub flows_max: u32,
+    pub verdicts_max: u32,
     /// TCP connections known to carry signalling; the least recently used gives way.
     pub tcp_connections_max: u32,
     pub sip_ports: Vec<u16>,
@@ -68,7 +75,7 @@ impl ProgramOptions {
         Self {
             output,
             unmatched: Unmatched::Drop,
-            flows_max: FLOWS_DEFAULT,
+            verdicts_max: VERDICTS_DEFAULT,
             tcp_connections_max: TCP_CONNECTIONS_DEFAULT,
             sip_ports: vec![5060],
             vxlan_ports: vec![VXLAN_PORT],
@@ -86,7 +93,7 @@ impl ProgramOptions {
         match self.output {
             Output::Rings { media_bytes, signalling_bytes } => {
                 for bytes in [media_bytes, signalling_bytes] {
-                    if !bytes.is_power_of_two() || bytes < 4096 {
+                    if !bytes.is_power_of_two() || bytes < CHUNK_BYTES {
                         return Err(ProgramError::RingBytes { bytes });
                     }
                 }
@@ -135,10 +142,18 @@ pub struct AttachReport {
 #[derive(Debug)]
 pub struct CpuRings {
     pub cpu: u32,
-    pub media: OwnedFd,
-    pub media_bytes: u32,
-    pub signalling: OwnedFd,
-    pub signalling_bytes: u32,
+    pub media: RingMaps,
+    pub signalling: RingMaps,
+}
+
+/// What one ring is made of.
+#[derive(Debug)]
+pub struct RingMaps {
+    pub chunks: OwnedFd,
+    /// Where its words are: those of all rings are in one map.
+    pub controls: OwnedFd,
+    pub index: u32,
+    pub bytes: u32,
 }
 
 /// The loaded program. When it is dropped, or its process dies, it is detached.
@@ -146,8 +161,8 @@ pub struct CpuRings {
 pub struct Program {
     links: Vec<(String, FdLink)>,
     ebpf: Ebpf,
-    flows: ElementMap,
-    flows_max: u32,
+    verdicts: Mutex<VerdictTable>,
+    verdicts_max: u32,
     sip_ports: ElementMap,
     tcp_connections: ElementMap,
     counters: ElementMap,
@@ -165,12 +180,13 @@ impl Program {
         options.check()?;
         let cpus_possible =
             nr_cpus().map_err(|(path, source)| ProgramError::Cpus { path, source })?;
-        let mut ebpf = load_object(options, cpus_possible)?;
+        let seed = random_seed();
+        let mut ebpf = load_object(options, cpus_possible, seed)?;
         xdp_mut(&mut ebpf)?.load().map_err(|source| ProgramError::Verify { source })?;
         let mut program = Self {
             links: Vec::new(),
-            flows: element_map(&ebpf, names::FLOWS)?,
-            flows_max: options.flows_max,
+            verdicts: Mutex::new(verdict_table(&ebpf, options.verdicts_max, seed)?),
+            verdicts_max: options.verdicts_max,
             sip_ports: element_map(&ebpf, names::SIP_PORTS)?,
             tcp_connections: element_map(&ebpf, names::TCP_CONNECTIONS)?,
             counters: element_map(&ebpf, names::COUNTERS)?,
@@ -227,38 +243,28 @@ impl Program {
         self.links.len() < before
     }
 
-    /// Sets the verdict of a flow; its count of ignored packets stays.
+    /// Sets the verdict of a flow.
     ///
     /// # Errors
-    /// The map is full, or the kernel refuses.
+    /// The table is full.
     pub fn set_verdict(&self, dst: &Endpoint, verdict: Verdict) -> Result<(), ProgramError> {
-        let ignored = self.flow(dst)?.map_or(0, |flow| flow.ignored);
-        let flow = Flow { ignored, verdict: u64::from(verdict as u8) };
-        let key = FlowKey::new(dst).to_bytes();
-        self.flows.update(&key, &flow.to_bytes()).map_err(|error| match error {
-            ProgramError::Map { source, .. } if source.raw_os_error() == Some(libc::E2BIG) => {
-                ProgramError::FlowsFull { max: self.flows_max }
-            }
-            other => other,
-        })
+        let max = self.verdicts_max;
+        self.verdicts().set(dst, verdict).map_err(|Full| ProgramError::VerdictsFull { max })
     }
 
     /// Forgets a flow; whether it was known.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn forget_verdict(&self, dst: &Endpoint) -> Result<bool, ProgramError> {
-        self.flows.delete(&FlowKey::new(dst).to_bytes())
+    pub fn forget_verdict(&self, dst: &Endpoint) -> bool {
+        self.verdicts().remove(dst)
     }
 
-    /// What the program knows of a flow: its verdict, and how many packets that cost.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn flow(&self, dst: &Endpoint) -> Result<Option<Flow>, ProgramError> {
-        let mut value = [0; Flow::BYTES];
-        let found = self.flows.lookup(&FlowKey::new(dst).to_bytes(), &mut value)?;
-        Ok(found.then(|| Flow::from_bytes(value)))
+    /// The verdict that the program finds for a flow.
+    #[must_use]
+    pub fn verdict(&self, dst: &Endpoint) -> Option<Verdict> {
+        self.verdicts().get(dst)
+    }
+
+    fn verdicts(&self) -> MutexGuard<'_, VerdictTable> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Replaces the SIP ports.
@@ -343,21 +349,29 @@ impl Program {
     fn make_rings(&mut self) -> Result<(), ProgramError> {
         let Output::Rings { media_bytes, signalling_bytes } = self.output else { return Ok(()) };
         let table = element_map(&self.ebpf, names::RINGS)?;
+        let controls = element_map(&self.ebpf, names::CONTROLS)?;
+        let make = |cpu, class, bytes| {
+            let chunks = create_ring(bytes, cpu)?;
+            let index = ring_index(cpu, class);
+            controls.update(&index.to_ne_bytes(), &Control::empty(bytes))?;
+            table.update(&index.to_ne_bytes(), &chunks.as_raw_fd().to_ne_bytes())?;
+            Ok(RingMaps { chunks, controls: controls.share()?, index, bytes })
+        };
         let cpus = online_cpus().map_err(|(path, source)| ProgramError::Cpus { path, source })?;
         for cpu in cpus {
-            let media = create_ring(media_bytes, cpu)?;
-            let signalling = create_ring(signalling_bytes, cpu)?;
-            for (class, ring) in [(Class::Media, &media), (Class::Signalling, &signalling)] {
-                let key = ring_index(cpu, class).to_ne_bytes();
-                table.update(&key, &ring.as_raw_fd().to_ne_bytes())?;
-            }
-            self.rings.push(CpuRings { cpu, media, media_bytes, signalling, signalling_bytes });
+            let media = make(cpu, Class::Media, media_bytes)?;
+            let signalling = make(cpu, Class::Signalling, signalling_bytes)?;
+            self.rings.push(CpuRings { cpu, media, signalling });
         }
         Ok(())
     }
 }
 
-fn load_object(options: &ProgramOptions, cpus_possible: usize) -> Result<Ebpf, ProgramError> {
+fn load_object(
+    options: &ProgramOptions,
+    cpus_possible: usize,
+    seed: [u64; 2],
+) -> Result<Ebpf, ProgramError> {
     let vxlan_ports = options.vxlan_ports()?;
     let unmatched = match options.unmatched {
         Unmatched::Drop => settings::UNMATCHED_DROP,
@@ -370,22 +384,43 @@ fn load_object(options: &ProgramOptions, cpus_possible: usize) -> Result<Ebpf, P
         }
     };
     EbpfLoader::new()
+        .override_global(names::VERDICT_SEED, &seed, true)
+        .override_global(names::BUCKET_MASK, &(buckets_for(options.verdicts_max) - 1), true)
         .override_global(names::UNMATCHED, &unmatched, true)
         .override_global(names::OUTPUT, &output, true)
         .override_global(names::SOCKETS_PER_QUEUE, &sockets_per_queue, true)
         .override_global(names::VXLAN_PORTS, &vxlan_ports, true)
-        .map_max_entries(names::FLOWS, options.flows_max)
+        .map_max_entries(names::VERDICTS, buckets_for(options.verdicts_max))
         .map_max_entries(names::TCP_CONNECTIONS, options.tcp_connections_max)
         .map_max_entries(names::RINGS, cpus_possible as u32 * RINGS_PER_CPU)
+        .map_max_entries(names::CONTROLS, cpus_possible as u32 * RINGS_PER_CPU)
         .map_max_entries(names::SOCKETS, sockets)
         .load(OBJECT)
         .map_err(|source| ProgramError::Load { source })
+}
+
+/// From the operating system's entropy.
+fn random_seed() -> [u64; 2] {
+    let state = RandomState::new();
+    [state.hash_one(1), state.hash_one(2)]
 }
 
 fn xdp_mut(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
     let missing = ProgramError::Missing { name: names::PROGRAM };
     let program = ebpf.program_mut(names::PROGRAM).ok_or(missing)?;
     program.try_into().map_err(|source: AyaError| ProgramError::Verify { source })
+}
+
+fn verdict_table(
+    ebpf: &Ebpf,
+    verdicts_max: u32,
+    seed: [u64; 2],
+) -> Result<VerdictTable, ProgramError> {
+    let map = element_map(ebpf, names::VERDICTS)?.share()?;
+    let ignored = element_map(ebpf, names::IGNORED)?.share()?;
+    let failed = |source| ProgramError::Map { name: names::VERDICTS, action: "map", source };
+    VerdictTable::map(map.as_fd(), ignored.as_fd(), buckets_for(verdicts_max), seed, verdicts_max)
+        .map_err(failed)
 }
 
 fn element_map(ebpf: &Ebpf, name: &'static str) -> Result<ElementMap, ProgramError> {

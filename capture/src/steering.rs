@@ -29,7 +29,7 @@ impl Steering {
 
     fn tell(&mut self, error: &ProgramError) -> Option<Event> {
         let (already, fault) = match error {
-            ProgramError::FlowsFull { .. } => (&mut self.full, Fault::TableFull),
+            ProgramError::VerdictsFull { .. } => (&mut self.full, Fault::TableFull),
             _ => (&mut self.refused, Fault::Source),
         };
         if std::mem::replace(already, true) {
@@ -50,7 +50,10 @@ fn put(program: &Program, command: &Command) -> Result<(), ProgramError> {
         Command::Verdicts(changes) => {
             let each = changes.iter().map(|change| match change.verdict {
                 Some(verdict) => program.set_verdict(&change.dst, verdict),
-                None => program.forget_verdict(&change.dst).map(drop),
+                None => {
+                    program.forget_verdict(&change.dst);
+                    Ok(())
+                }
             });
             each.fold(Ok(()), Result::and)
         }

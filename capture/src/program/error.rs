@@ -15,7 +15,7 @@ pub enum ProgramError {
     SocketsCannotPass,
     #[error("{count} VXLAN ports, and there is room for {VXLAN_PORTS_MAX}")]
     TooManyVxlanPorts { count: usize },
-    #[error("a ring of {bytes} bytes: must be a power of two and at least a page")]
+    #[error("a ring of {bytes} bytes: must be a power of two, and at least 128 KiB")]
     RingBytes { bytes: u32 },
     #[error("{queues} queues with {sockets_per_queue} sockets each")]
     NoSockets { queues: u32, sockets_per_queue: u32 },
@@ -36,7 +36,7 @@ pub enum ProgramError {
     #[error("map {name}: {action}")]
     Map { name: &'static str, action: &'static str, source: io::Error },
     #[error("all {max} entries of the flow map are in use")]
-    FlowsFull { max: u32 },
+    VerdictsFull { max: u32 },
     #[error("there is no place for socket {index} of queue {queue}")]
     NoSlot { queue: u32, index: u32 },
     #[error("socket {index} of queue {queue} was refused")]

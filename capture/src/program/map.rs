@@ -7,6 +7,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use earwitness_abi::ring::{CHUNK_BYTES, CHUNK_STRIDE};
+
 use crate::program::ProgramError;
 
 /// `enum bpf_cmd` of linux/bpf.h.
@@ -15,7 +17,10 @@ const MAP_LOOKUP_ELEM: i32 = 1;
 const MAP_UPDATE_ELEM: i32 = 2;
 const MAP_DELETE_ELEM: i32 = 3;
 /// `enum bpf_map_type`.
-const MAP_TYPE_RINGBUF: u32 = 27;
+const MAP_TYPE_ARRAY: u32 = 2;
+/// Flags of maps: user space maps the elements; maps within another map may differ in how many they have.
+const MMAPABLE: u32 = 1 << 10;
+const INNER_MAP: u32 = 1 << 12;
 
 /// The part of `union bpf_attr` that MAP_*_ELEM read.
 #[repr(C)]
@@ -53,6 +58,11 @@ impl ElementMap {
         Self { name, fd }
     }
 
+    /// Another descriptor of the map, to map its elements.
+    pub(super) fn share(&self) -> Result<OwnedFd, ProgramError> {
+        self.fd.try_clone().map_err(|source| self.failed("share", source))
+    }
+
     /// Whether there was such an element; `value` is its copy then.
     pub(super) fn lookup(&self, key: &[u8], value: &mut [u8]) -> Result<bool, ProgramError> {
         found(self.call(MAP_LOOKUP_ELEM, key, value.as_mut_ptr() as u64))
@@ -86,16 +96,16 @@ impl ElementMap {
     }
 }
 
-/// Makes a ring buffer; the kernel keeps it in memory that is never swapped.
+/// Makes the chunks of a ring; the kernel keeps them in memory that is never swapped.
 pub(super) fn create_ring(bytes: u32, cpu: u32) -> Result<OwnedFd, ProgramError> {
     let mut map_name = [0; 16];
     map_name[..4].copy_from_slice(b"ring");
     let attr = CreateAttr {
-        map_type: MAP_TYPE_RINGBUF,
-        key_size: 0,
-        value_size: 0,
-        max_entries: bytes,
-        map_flags: 0,
+        map_type: MAP_TYPE_ARRAY,
+        key_size: size_of::<u32>() as u32,
+        value_size: CHUNK_STRIDE,
+        max_entries: bytes / CHUNK_BYTES,
+        map_flags: MMAPABLE | INNER_MAP,
         inner_map_fd: 0,
         numa_node: 0,
         map_name,

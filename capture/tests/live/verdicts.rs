@@ -6,7 +6,6 @@ use earwitness_capture::program::{AttachMode, Output, Program, ProgramOptions};
 use earwitness_ipc::Command;
 use earwitness_line::DelayLine;
 use earwitness_wire::Verdict;
-use std::os::fd::AsFd;
 
 use crate::capture::{Capture, read};
 use crate::frames::{media_of, rtp};
@@ -54,9 +53,8 @@ fn the_ring_does_not_see_ignored_media() {
         let mut program = Program::load(&ProgramOptions::new(output)).unwrap();
         program.attach(TAP, AttachMode::Native).unwrap();
         program.set_verdict(&media_of(1), Verdict::Ignore).unwrap();
-        let map = |rings: &earwitness_capture::program::CpuRings| {
-            BpfRing::map(rings.media.as_fd(), rings.media_bytes, 0).unwrap()
-        };
+        let map =
+            |rings: &earwitness_capture::program::CpuRings| BpfRing::map(&rings.media, 0).unwrap();
         let mut rings: Vec<_> = program.rings().iter().map(map).collect();
         let mut position = || rings.iter_mut().map(DelayLine::refresh).sum::<u64>();
         wire.send_all(&(0..100).map(|at| rtp(1, at)).collect::<Vec<_>>());

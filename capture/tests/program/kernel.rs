@@ -2,15 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::os::fd::AsFd;
 
-use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::{TestRun, TestRunOptions};
 use earwitness_abi::counter::reject_index;
 use earwitness_abi::limits::FRAME_BYTES_MAX;
 use earwitness_abi::record::FLAG_TRUNCATED;
 use earwitness_abi::{COUNTERS, Class, Connection, Counter, FlowKey, RecordHeader};
+use earwitness_capture::bpf_ring::BpfRing;
 use earwitness_capture::program::{Output, Program, ProgramCounters, ProgramOptions};
+use earwitness_line::DelayLine;
 use earwitness_wire::{
     Endpoint, LinkType, Options, Reject, Steer, Tables, Verdict, decide, parse_bytes,
 };
@@ -30,7 +30,7 @@ pub(crate) struct Answer {
 /// The program, with the tables that user space keeps beside those of the kernel.
 pub(crate) struct Kernel {
     pub(crate) program: Program,
-    rings: Vec<RingBuf<MapData>>,
+    rings: Vec<BpfRing>,
     pub(crate) tables: UserTables,
 }
 
@@ -45,6 +45,10 @@ impl Tables for UserTables {
         self.verdicts.get(&FlowKey::new(dst)).copied()
     }
 
+    fn ignores(&self) -> bool {
+        self.verdicts.values().any(|verdict| *verdict == Verdict::Ignore)
+    }
+
     fn sip_port(&self, port: u16) -> bool {
         port == SIP_PORT
     }
@@ -57,7 +61,7 @@ impl Tables for UserTables {
 /// Small tables: a test has few flows.
 pub(crate) fn options(output: Output) -> ProgramOptions {
     ProgramOptions {
-        flows_max: 1024,
+        verdicts_max: 1024,
         tcp_connections_max: 1024,
         sip_ports: vec![SIP_PORT],
         vxlan_ports: VXLAN_PORTS.to_vec(),
@@ -71,13 +75,8 @@ impl Kernel {
         let program = Program::load(options).unwrap_or_else(|error| {
             panic!("needs root and kernel 6.1: {error}: {}", chain(&error))
         });
-        let mut rings = Vec::new();
-        for cpu in program.rings() {
-            for fd in [&cpu.media, &cpu.signalling] {
-                let data = MapData::from_fd(fd.as_fd().try_clone_to_owned().unwrap()).unwrap();
-                rings.push(RingBuf::try_from(Map::RingBuf(data)).unwrap());
-            }
-        }
+        let maps = program.rings().iter().flat_map(|cpu| [&cpu.media, &cpu.signalling]);
+        let rings = maps.map(|maps| BpfRing::map(maps, 0).unwrap()).collect();
         Self { program, rings, tables: UserTables::default() }
     }
 
@@ -109,10 +108,13 @@ impl Kernel {
     pub(crate) fn records(&mut self) -> Vec<(RecordHeader, Vec<u8>)> {
         let mut records = Vec::new();
         for ring in &mut self.rings {
-            while let Some(record) = ring.next() {
-                let (header, frame) = RecordHeader::split(&record).unwrap();
-                records.push((header, frame.to_vec()));
+            ring.refresh();
+            let mut at = ring.released();
+            while let Some((header, frame, next)) = ring.record(at) {
+                records.push((*header, frame.to_vec()));
+                at = next;
             }
+            ring.release(at);
         }
         records
     }

@@ -2,7 +2,7 @@
 
 use earwitness_wire::Endpoint;
 
-/// The key of the flow map: the destination of the innermost flow. Without padding, whose bytes would be undefined,
+/// An endpoint as a key: the destination of the innermost flow, or one end of a connection. Without padding, whose bytes would be undefined,
 /// and in whole words, which the kernel hashes faster.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,18 +30,6 @@ impl FlowKey {
     }
 }
 
-/// The value of the flow map.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flow {
-    /// Packets that the program dropped (or, where it passes, did not copy) because of the verdict.
-    pub ignored: u64,
-    /// `Verdict as u8`.
-    pub verdict: u64,
-}
-
-const _: () = assert!(size_of::<Flow>() == 16);
-
 /// The key of the connection map: a TCP connection, the same in both directions.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -63,36 +51,7 @@ impl Connection {
 
 #[cfg(feature = "user")]
 mod user {
-    use super::{Connection, Flow, FlowKey, SipPorts};
-
-    impl FlowKey {
-        pub const BYTES: usize = 24;
-
-        /// As it lies in the map.
-        #[must_use]
-        pub fn to_bytes(self) -> [u8; Self::BYTES] {
-            words([self.addr[0], self.addr[1], self.port])
-        }
-    }
-
-    impl Flow {
-        pub const BYTES: usize = 16;
-
-        /// As it lies in the map.
-        #[must_use]
-        pub fn to_bytes(self) -> [u8; Self::BYTES] {
-            words([self.ignored, self.verdict])
-        }
-
-        #[must_use]
-        pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
-            let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
-            Self {
-                ignored: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-                verdict: u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
-            }
-        }
-    }
+    use super::{Connection, SipPorts};
 
     impl Connection {
         pub const BYTES: usize = 48;

@@ -2,19 +2,27 @@
 
 pub const PROGRAM: &str = "earwitness";
 
-/// Hash: `FlowKey` to `Flow`.
-pub const FLOWS: &str = "FLOWS";
+/// Array of `verdicts::Bucket`.
+pub const VERDICTS: &str = "VERDICTS";
 /// Array of one `SipPorts`.
 pub const SIP_PORTS: &str = "SIP_PORTS";
 /// LRU hash: `Connection` to u64.
 pub const TCP_CONNECTIONS: &str = "TCP_CONNECTIONS";
 /// Per-CPU array of one `[u64; COUNTERS]`.
 pub const COUNTERS: &str = "COUNTERS";
-/// Array of ring buffers, by `record::ring_index`.
+/// Array of arrays of `ring::Chunk`, by `record::ring_index`.
 pub const RINGS: &str = "RINGS";
+/// Array of `ring::Control`, by `record::ring_index`.
+pub const CONTROLS: &str = "CONTROLS";
 /// XSKMAP: AF_XDP sockets, by `queue * SOCKETS_PER_QUEUE + flow hash % SOCKETS_PER_QUEUE`.
 pub const SOCKETS: &str = "SOCKETS";
 
+/// Array of one u64: entries of `VERDICTS` whose verdict is ignore.
+pub const IGNORED: &str = "IGNORED";
+/// `[u64; 2]`, secret.
+pub const VERDICT_SEED: &str = "VERDICT_SEED";
+/// u32: buckets of `VERDICTS`, less one.
+pub const BUCKET_MASK: &str = "BUCKET_MASK";
 /// u32 of `settings::UNMATCHED_*`.
 pub const UNMATCHED: &str = "UNMATCHED";
 /// u32 of `settings::OUTPUT_*`.

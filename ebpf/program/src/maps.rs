@@ -3,22 +3,32 @@
 use core::arch::asm;
 
 use aya_ebpf::Global;
-use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf, XskMap};
+use aya_ebpf::bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE};
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, XskMap};
 use aya_ebpf::macros::btf_map;
 use earwitness_abi::limits::{
-    FLOWS_DEFAULT, RING_TEMPLATE_BYTES, RINGS_DEFAULT, SOCKETS_DEFAULT, TCP_CONNECTIONS_DEFAULT,
+    RINGS_DEFAULT, SOCKETS_DEFAULT, TCP_CONNECTIONS_DEFAULT, VERDICTS_DEFAULT,
 };
+use earwitness_abi::ring::{Chunk, Control};
 use earwitness_abi::settings;
+use earwitness_abi::verdicts::{Bucket, buckets_for};
 use earwitness_abi::{
-    COUNTERS as COUNTER_COUNT, Connection, Counter, Flow, FlowKey, SipPorts, counter,
+    COUNTERS as COUNTER_COUNT, Connection, Counter, SipPorts, counter,
 };
 use earwitness_wire::Reject;
 use earwitness_wire::limits::{VXLAN_PORT, VXLAN_PORTS_MAX};
 
-pub(crate) type Ring = RingBuf<u8, { RING_TEMPLATE_BYTES as usize }>;
+/// Rings differ in how many chunks they have, and are read by user space where they are.
+const RING_FLAGS: usize = (BPF_F_INNER_MAP | BPF_F_MMAPABLE) as usize;
+type Ring = Array<Chunk, 1, RING_FLAGS>;
 
+/// Written by user space, in place.
 #[btf_map]
-pub(crate) static FLOWS: HashMap<FlowKey, Flow, { FLOWS_DEFAULT as usize }> = HashMap::new();
+pub(crate) static VERDICTS: Array<
+    Bucket,
+    { buckets_for(VERDICTS_DEFAULT) as usize },
+    { BPF_F_MMAPABLE as usize },
+> = Array::new();
 
 #[btf_map]
 pub(crate) static SIP_PORTS: Array<SipPorts, 1> = Array::new();
@@ -37,7 +47,21 @@ static COUNTERS: PerCpuArray<[u64; COUNTER_COUNT], 1> = PerCpuArray::new();
 pub(crate) static RINGS: ArrayOfMaps<Ring, { RINGS_DEFAULT as usize }> = ArrayOfMaps::new();
 
 #[btf_map]
+pub(crate) static CONTROLS: Array<Control, { RINGS_DEFAULT as usize }, { BPF_F_MMAPABLE as usize }> =
+    Array::new();
+
+#[btf_map]
 pub(crate) static SOCKETS: XskMap<{ SOCKETS_DEFAULT as usize }> = XskMap::new();
+
+#[btf_map]
+pub(crate) static IGNORED: Array<u64, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+#[unsafe(no_mangle)]
+pub(crate) static VERDICT_SEED: Global<[u64; 2]> = Global::new([0, 0]);
+
+/// Buckets of `VERDICTS`, less one.
+#[unsafe(no_mangle)]
+pub(crate) static BUCKET_MASK: Global<u32> = Global::new(0);
 
 #[unsafe(no_mangle)]
 pub(crate) static UNMATCHED: Global<u32> = Global::new(settings::UNMATCHED_DROP);

@@ -1,28 +1,22 @@
-//! Into a ring of this CPU, or to a socket of this queue.
+//! Into a ring of this CPU, or to a socket of this queue. How records lie in a ring: `earwitness_abi::ring`.
 
-use aya_ebpf::bindings::{BPF_RB_NO_WAKEUP, xdp_action::XDP_REDIRECT};
+use core::arch::asm;
+
+use aya_ebpf::bindings::xdp_action::XDP_REDIRECT;
 use aya_ebpf::helpers::generated::{
     bpf_get_smp_processor_id, bpf_ktime_get_tai_ns, bpf_xdp_load_bytes,
 };
-use earwitness_abi::limits::{
-    FRAME_BYTES_JUMBO, FRAME_BYTES_MAX, FRAME_BYTES_MTU, FRAME_BYTES_SMALL, FRAME_BYTES_TUNNEL,
-};
+use earwitness_abi::limits::FRAME_BYTES_MAX;
 use earwitness_abi::record::{Class, FLAG_TRUNCATED, RecordHeader, ring_index};
+use earwitness_abi::ring::{CHUNK_BYTES, Control, RECORD_ALIGN, next_position, record_bytes};
 use earwitness_abi::{Counter, settings};
 use earwitness_wire::{Bytes, Kind, Parsed, Verdict};
 
-use crate::maps::{Counters, OUTPUT, RINGS, Ring, SOCKETS, SOCKETS_PER_QUEUE};
+use crate::maps::{CONTROLS, Counters, OUTPUT, RINGS, SOCKETS, SOCKETS_PER_QUEUE};
 use crate::packet::Packet;
 
-/// Nobody sleeps on a ring: a wake-up costs more than the copy.
-const NO_WAKEUP: u64 = BPF_RB_NO_WAKEUP as u64;
-
-/// A record of one size, as it lies in a ring.
-#[repr(C)]
-struct Record<const FRAME_BYTES: usize> {
-    header: RecordHeader,
-    frame: [u8; FRAME_BYTES],
-}
+/// Where in a chunk a record may begin.
+const PLACE_MASK: u32 = (CHUNK_BYTES - 1) & !(RECORD_ALIGN - 1);
 
 /// A frame that somebody wants.
 pub(crate) struct Frame<'a> {
@@ -75,48 +69,54 @@ impl Frame<'_> {
     fn copy(&self, counters: Counters) -> Counter {
         // SAFETY: reads the number of the CPU.
         let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
-        let Some(ring) = RINGS.get(ring_index(cpu, self.class)) else {
+        let index = ring_index(cpu, self.class);
+        let Some(control) = CONTROLS.get_ptr_mut(index) else { return Counter::RingMissing };
+        let (length, flags) = match self.packet.length() {
+            length @ ..=FRAME_BYTES_MAX => (length, 0),
+            _ => {
+                counters.add(Counter::Truncated, 1);
+                (FRAME_BYTES_MAX, FLAG_TRUNCATED)
+            }
+        };
+        // SAFETY: a live map value, of which this program alone stores the producer's words.
+        let head = unsafe { (&raw const (*control).producer.head).read() };
+        let next = next_position(head, record_bytes(length));
+        // SAFETY: as above.
+        if !unsafe { begin(control, next) } {
+            return self.full();
+        }
+        let chunk = (head / u64::from(CHUNK_BYTES)) & chunk_mask(control);
+        let Some(chunk) = RINGS.get_value_ptr_mut(index, &(chunk as u32)) else {
+            // SAFETY: as above.
+            unsafe { (&raw mut (*control).producer.busy).write_volatile(0) };
             return Counter::RingMissing;
         };
-        let length = self.packet.length();
-        if length <= FRAME_BYTES_SMALL {
-            self.copy_as::<{ FRAME_BYTES_SMALL as usize }>(ring, length, 0)
-        } else if length <= FRAME_BYTES_TUNNEL {
-            self.copy_as::<{ FRAME_BYTES_TUNNEL as usize }>(ring, length, 0)
-        } else if length <= FRAME_BYTES_MTU {
-            self.copy_as::<{ FRAME_BYTES_MTU as usize }>(ring, length, 0)
-        } else if length <= FRAME_BYTES_MAX {
-            self.copy_as::<{ FRAME_BYTES_JUMBO as usize }>(ring, length, 0)
-        } else {
-            counters.add(Counter::Truncated, 1);
-            self.copy_as::<{ FRAME_BYTES_JUMBO as usize }>(ring, FRAME_BYTES_MAX, FLAG_TRUNCATED)
+        let record = place(chunk.cast(), head);
+        // SAFETY: `place` leaves room for the longest record, and nobody else sees this one before it is published.
+        unsafe { record.cast::<RecordHeader>().write(self.header(length, flags)) };
+        // Said again for the verifier, which has lost what the compiler knows.
+        let length = self.packet.forget(length).clamp(1, FRAME_BYTES_MAX);
+        // SAFETY: as above, and `length` does not exceed the longest; the kernel checks the packet.
+        let copied = unsafe {
+            let frame = record.add(RecordHeader::BYTES);
+            bpf_xdp_load_bytes(self.packet.ctx(), 0, frame.cast(), length)
+        };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*control).producer.busy).write_volatile(0) };
+        if copied != 0 {
+            return Counter::CopyFailed;
         }
+        publish(control, next);
+        self.taken()
     }
 
     #[inline(always)]
-    fn copy_as<const FRAME_BYTES: usize>(&self, ring: &Ring, length: u32, flags: u8) -> Counter {
-        let Some(mut record) = ring.reserve_untyped::<Record<FRAME_BYTES>>(0) else {
-            return if self.class == Class::Media {
-                Counter::MediaRingFull
-            } else {
-                Counter::SignallingRingFull
-            };
-        };
-        let place = record.as_mut_ptr();
-        // SAFETY: `place` is a whole record that nobody else sees before it is submitted.
-        unsafe { (&raw mut (*place).header).write(self.header(length, flags)) };
-        // Said again for the verifier, which has lost what the compiler knows.
-        let length = self.packet.forget(length).clamp(1, FRAME_BYTES as u32);
-        // SAFETY: `frame` has FRAME_BYTES bytes, which `length` does not exceed; the kernel checks the packet.
-        let copied = unsafe {
-            bpf_xdp_load_bytes(self.packet.ctx(), 0, (&raw mut (*place).frame).cast(), length)
-        };
-        if copied != 0 {
-            record.discard(NO_WAKEUP);
-            return Counter::CopyFailed;
+    fn full(&self) -> Counter {
+        if self.class == Class::Media {
+            Counter::MediaRingFull
+        } else {
+            Counter::SignallingRingFull
         }
-        record.submit(NO_WAKEUP);
-        self.taken()
     }
 
     #[inline(always)]
@@ -139,5 +139,69 @@ impl Frame<'_> {
             kind: self.kind as u8,
             flags,
         }
+    }
+}
+
+/// Takes the ring for a record that ends at `next`; false if there is no room, or another program has it.
+///
+/// # Safety
+/// `control` is that of a ring of this CPU.
+#[inline(always)]
+unsafe fn begin(control: *mut Control, next: u64) -> bool {
+    // SAFETY: by the contract; the consumer's words are only loaded.
+    unsafe {
+        let producer = &raw mut (*control).producer;
+        let bytes = (&raw const (*control).size.bytes).read();
+        if next - (&raw const (*producer).tail_seen).read() > bytes {
+            // What is written from here on depends on what was loaded: no store goes before it.
+            let tail = (&raw const (*control).consumer.tail).read_volatile();
+            (&raw mut (*producer).tail_seen).write(tail);
+            if next - tail > bytes {
+                return false;
+            }
+        }
+        if (&raw const (*producer).busy).read_volatile() != 0 {
+            return false;
+        }
+        (&raw mut (*producer).busy).write_volatile(1);
+    }
+    true
+}
+
+/// Which bits of a position's chunk number are the chunk's.
+#[inline(always)]
+fn chunk_mask(control: *const Control) -> u64 {
+    // SAFETY: a live map value; user space has stored this before.
+    let bytes = unsafe { (&raw const (*control).size.bytes).read() };
+    (bytes / u64::from(CHUNK_BYTES)).wrapping_sub(1)
+}
+
+/// Where the record of a position begins in its chunk.
+#[inline(always)]
+fn place(chunk: *mut u8, position: u64) -> *mut u8 {
+    let mut place = position;
+    // In assembly, so that the verifier sees the mask whatever the compiler knows.
+    // SAFETY: arithmetic: a chunk has room for the longest record behind its last place.
+    unsafe {
+        asm!("{place} &= {mask}", place = inout(reg) place, mask = const PLACE_MASK,
+            options(nostack, pure, nomem));
+        chunk.add(place as usize)
+    }
+}
+
+/// Shows the consumer everything before `head`. An exchange, because the kernel's compiler for each processor orders
+/// it behind the stores before; the assembler knows it only for later targets than this program is built for.
+#[inline(always)]
+fn publish(control: *mut Control, head: u64) {
+    // SAFETY: stores one word of a live map value, which only this program stores.
+    // `r2 = xchg_64(r1 + 0, r2)`: class STX | ATOMIC | DW, registers, offset 0, BPF_XCHG.
+    unsafe {
+        asm!(
+            ".8byte {instruction}",
+            instruction = const 0x0000_00e1_0000_21db_u64,
+            in("r1") &raw mut (*control).producer.head,
+            inout("r2") head => _,
+            options(nostack)
+        );
     }
 }

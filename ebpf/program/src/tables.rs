@@ -1,12 +1,11 @@
 //! What steering asks of the maps.
 
-use core::arch::asm;
-
 use aya_ebpf::bindings::BPF_ANY;
+use earwitness_abi::verdicts::{self, WAYS, verdict_of};
 use earwitness_abi::{Connection, FlowKey, SipPorts};
 use earwitness_wire::{Endpoint, Options, Parsed, Tables, Verdict, VxlanPorts};
 
-use crate::maps::{FLOWS, SIP_PORTS, TCP_CONNECTIONS, VXLAN_PORTS};
+use crate::maps::{BUCKET_MASK, IGNORED, SIP_PORTS, TCP_CONNECTIONS, VERDICT_SEED, VERDICTS, VXLAN_PORTS};
 
 /// The maps that steer.
 pub(crate) struct MapTables {
@@ -29,18 +28,29 @@ impl MapTables {
 }
 
 impl Tables for MapTables {
-    /// Counts what ignoring costs a flow, since nobody behind the program will see the packet.
     #[inline(always)]
     fn verdict(&self, dst: &Endpoint) -> Option<Verdict> {
-        let flow = FLOWS.get_ptr_mut(FlowKey::new(dst))?;
-        // SAFETY: a live map value. Were its entry reused at this moment, the verdict of another flow would be
-        // applied to one packet.
-        let verdict = Verdict::from_u8(unsafe { (*flow).verdict } as u8);
-        if verdict == Verdict::Ignore {
-            // SAFETY: as above; the number is aligned.
-            unsafe { increment(&raw mut (*flow).ignored) };
+        let key = FlowKey::new(dst);
+        for hash in verdicts::hash_of(key.addr, dst.port, VERDICT_SEED.load()) {
+            let bucket = VERDICTS.get_ptr(hash & BUCKET_MASK.load())?;
+            for way in 0..WAYS {
+                // SAFETY: a live map value. User space may change an entry at this moment: then the verdict is the old
+                // one, or none.
+                let state = unsafe { (&raw const (*bucket).states[way]).read_volatile() };
+                let Some(verdict) = verdict_of(state, dst.port) else { continue };
+                // SAFETY: as above.
+                if unsafe { (&raw const (*bucket).addresses[way]).read_volatile() } == key.addr {
+                    return Some(verdict);
+                }
+            }
         }
-        Some(verdict)
+        None
+    }
+
+    #[inline(always)]
+    fn ignores(&self) -> bool {
+        // SAFETY: a live map value, which user space stores as a whole word.
+        IGNORED.get_ptr(0).is_some_and(|count| unsafe { count.read_volatile() } != 0)
     }
 
     #[inline(always)]
@@ -62,16 +72,4 @@ impl VxlanPorts for Settings {
     fn contains(&self, port: u16) -> bool {
         Options { vxlan_ports: VXLAN_PORTS.load() }.contains(port)
     }
-}
-
-/// Adds one, atomically: CPUs share the flow map. `core` has no such operation for this target.
-///
-/// # Safety
-/// `number` points at an aligned number in a live map value.
-#[inline(always)]
-unsafe fn increment(number: *mut u64) {
-    // SAFETY: one instruction that changes the number and nothing else.
-    unsafe {
-        asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) number, in(reg) 1_u64, options(nostack))
-    };
 }

@@ -50,6 +50,9 @@ pub enum Steer {
 pub trait Tables {
     /// The verdict of the flow that ends here; none if there is no entry.
     fn verdict(&self, dst: &Endpoint) -> Option<Verdict>;
+    /// Whether any flow's verdict is ignore. While none is, what looks like media is taken without asking for its
+    /// verdict: the table is larger than the cache, and whoever takes the frame asks, too.
+    fn ignores(&self) -> bool;
     /// A configured SIP port.
     fn sip_port(&self, port: u16) -> bool;
     /// A connection known to carry signalling, in either direction.
@@ -126,13 +129,6 @@ fn udp<B: Bytes + ?Sized, T: Tables>(parsed: &Parsed, bytes: &B, at: u32, tables
     if kind == Kind::Sip {
         return Decision::of(Steer::Signalling, kind);
     }
-    if let Some(verdict) = tables.verdict(&parsed.dst) {
-        let steer = match verdict {
-            Verdict::Ignore => Steer::Ignored,
-            other => Steer::Media(other),
-        };
-        return Decision::of(steer, kind);
-    }
     let steer = match kind {
         Kind::Stun | Kind::Dtls => Steer::Media(Verdict::Undecided),
         // Below 1024 only DNS, NTP and their like meet the form by chance; a call that uses such a port has an entry.
@@ -141,6 +137,16 @@ fn udp<B: Bytes + ?Sized, T: Tables>(parsed: &Parsed, bytes: &B, at: u32, tables
         }
         _ => Steer::Unmatched,
     };
+    if steer != Steer::Unmatched && !tables.ignores() {
+        return Decision::of(steer, kind);
+    }
+    if let Some(verdict) = tables.verdict(&parsed.dst) {
+        let steer = match verdict {
+            Verdict::Ignore => Steer::Ignored,
+            other => Steer::Media(other),
+        };
+        return Decision::of(steer, kind);
+    }
     Decision::of(steer, kind)
 }
 

@@ -20,6 +20,10 @@ impl Tables for Known {
         self.verdicts.get(dst).copied()
     }
 
+    fn ignores(&self) -> bool {
+        true
+    }
+
     fn sip_port(&self, port: u16) -> bool {
         port == 5060
     }

@@ -1,0 +1,119 @@
+//! The table of verdicts: the program looks in it for each packet of media, user space writes it in place.
+//!
+//! Each destination has two buckets, given by its hash, and is in one of them; a bucket is one cache line. So a look-up
+//! touches two lines at most, however full the table is, and mostly one. Where both buckets are full, user space moves
+//! others to their other bucket (cuckoo hashing). An entry that moves is in both for a moment, never in none.
+//!
+//! Writers: one thread of user space. An entry is its `state`, stored last, with release order; 0 is none. A program that
+//! looks while an entry changes finds the old verdict, or none: then the payload decides, as for a flow that nobody
+//! announced, and user space looks again where the packet leaves its line.
+
+use earwitness_wire::{Endpoint, Verdict};
+
+use crate::flow::FlowKey;
+
+/// Entries of a bucket.
+pub const WAYS: usize = 3;
+
+/// One cache line.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Bucket {
+    /// Port and verdict, as [`state`] puts them together; the fourth is not used.
+    pub states: [u32; WAYS + 1],
+    /// Addresses, in the order of the wire.
+    pub addresses: [[u64; 2]; WAYS],
+}
+
+impl Bucket {
+    pub const BYTES: usize = 64;
+    pub const ADDRESSES_AT: usize = 16;
+}
+
+const _: () = assert!(size_of::<Bucket>() == Bucket::BYTES);
+const _: () = assert!(core::mem::offset_of!(Bucket, addresses) == Bucket::ADDRESSES_AT);
+
+/// Buckets of a table for so many entries: two thirds of it are used then, where moving is rare and short.
+#[must_use]
+pub const fn buckets_for(entries: u32) -> u32 {
+    let wanted = entries.div_ceil(WAYS as u32 - 1);
+    if wanted < 2 { 2 } else { wanted.next_power_of_two() }
+}
+
+/// What an entry with this verdict has as its state; never 0.
+#[must_use]
+#[inline(always)]
+pub const fn state(port: u16, verdict: Verdict) -> u32 {
+    port as u32 | (verdict as u32 + 1) << 16
+}
+
+/// The verdict of an entry for this port; none if it is for another, or empty.
+#[must_use]
+#[inline(always)]
+pub const fn verdict_of(state: u32, port: u16) -> Option<Verdict> {
+    if state as u16 != port || state >> 16 == 0 {
+        return None;
+    }
+    Some(Verdict::from_u8((state >> 16) as u8 - 1))
+}
+
+/// The port of an entry.
+#[must_use]
+pub const fn port_of(state: u32) -> u16 {
+    state as u16
+}
+
+/// Both buckets of a destination, not yet cut to the table's size. Who sends packets must not be able to guess it, or
+/// could fill two buckets: `seed` is secret.
+#[must_use]
+#[inline(always)]
+pub fn hash(dst: &Endpoint, seed: [u64; 2]) -> [u32; 2] {
+    hash_of(FlowKey::new(dst).addr, dst.port, seed)
+}
+
+/// As [`hash`].
+#[must_use]
+#[inline(always)]
+pub fn hash_of(address: [u64; 2], port: u16, seed: [u64; 2]) -> [u32; 2] {
+    let mut mixed = (address[0] ^ seed[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^= mixed >> 32;
+    mixed = (mixed ^ address[1]).wrapping_mul(seed[1] | 1);
+    mixed ^= mixed >> 29;
+    mixed = (mixed ^ port as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9 ^ seed[0] << 1);
+    mixed ^= mixed >> 32;
+    mixed = mixed.wrapping_mul(0x94d0_49bb_1331_11eb);
+    [mixed as u32 ^ (mixed >> 40) as u32, (mixed >> 32) as u32]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CAP-1: a state says port and verdict, and an empty one nothing.
+    #[test]
+    fn states_are_exact() {
+        for verdict in [Verdict::Undecided, Verdict::Record, Verdict::Mask, Verdict::Ignore] {
+            for port in [0, 1, 5060, 65_535] {
+                assert_eq!(verdict_of(state(port, verdict), port), Some(verdict));
+                assert_eq!(verdict_of(state(port, verdict), port ^ 1), None);
+            }
+        }
+        assert_eq!(verdict_of(0, 0), None);
+    }
+
+    /// S10: neighbouring addresses and ports, as networks have them, spread over both choices.
+    #[test]
+    fn neighbours_spread() {
+        const BUCKETS: usize = 4096;
+        for choice in 0..2 {
+            let mut fill = [0_u8; BUCKETS];
+            for host in 0..32 {
+                for port in 0..256 {
+                    let dst = Endpoint::v4([10, 0, 0, host], 10_000 + 2 * port);
+                    fill[hash(&dst, [1, 2])[choice] as usize % BUCKETS] += 1;
+                }
+            }
+            assert!(fill.iter().max() < Some(&12), "two in the mean");
+        }
+    }
+}
