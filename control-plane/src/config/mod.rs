@@ -3,6 +3,7 @@
 //! `docs/configuration.md` is generated from these types (`earwitness config reference`), so the page
 //! cannot say something else than the program does. What is not here: reading the command line.
 
+mod limits;
 mod section;
 mod values;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use earwitness_wire::Endpoint;
 use earwitness_wire::limits::VXLAN_PORTS_MAX;
 
+pub use limits::RING_MIB_MAX;
 pub use section::{Key, Section};
 pub use values::{CaptureSource, FileFormat, Layout, RecordDefault, Unmatched, UnmatchedMedia};
 
@@ -166,7 +168,8 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         let capture = &self.capture;
         in_range("capture.hold_ms", capture.hold_ms, 1, 60_000, "use 1 to 60000")?;
-        in_range("capture.ring_mib", capture.ring_mib.into(), 1, 65_536, "use 1 to 65536")?;
+        let ring_mib = capture.ring_mib.into();
+        in_range("capture.ring_mib", ring_mib, 1, RING_MIB_MAX.into(), "use 1 to 2048")?;
         in_range("capture.segment_mib", capture.segment_mib.into(), 1, 2048, "use 1 to 2048")?;
         in_range(
             "calls.calls_max",
@@ -298,6 +301,8 @@ mod tests {
     fn a_value_out_of_range_names_its_key() {
         let config = parse("[capture]\nhold_ms = 0\n").expect("parses");
         assert!(config.check().expect_err("refused").to_string().contains("capture.hold_ms"));
+        let config = parse("[capture]\nring_mib = 2049\n").expect("parses");
+        assert!(config.check().expect_err("refused").to_string().contains("capture.ring_mib"));
         let config = parse("[capture]\nvxlan_ports = [1, 2, 3, 4, 5]").expect("parses");
         assert!(config.check().expect_err("refused").to_string().contains("capture.vxlan_ports"));
     }
