@@ -111,7 +111,13 @@ fn check_dir(data_dir: &std::path::Path) -> anyhow::Result<ExitCode> {
 }
 
 fn examine(asked: &cli::Doctor) -> anyhow::Result<ExitCode> {
-    let findings = doctor::examine(&asked.interface);
+    let config = asked.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
+    let question = doctor::Question {
+        interfaces: asked.interface.clone(),
+        mbit_s: asked.mbit,
+        write_test: asked.disk,
+    };
+    let findings = doctor::examine(&question, &config);
     if asked.json {
         for finding in &findings {
             println!("{}", serde_json::to_string(finding)?);

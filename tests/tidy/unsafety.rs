@@ -19,6 +19,7 @@ const NAMED: [(&str, &str); 20] = [
     ("control-plane/codec/src/", "FFmpeg, shared memory with its worker, the sandbox"),
     ("control-plane/codec/tests/", "FFmpeg as the oracle"),
     ("control-plane/src/doctor/machine.rs", "a program's capabilities, which std cannot read"),
+    ("control-plane/src/doctor/storage.rs", "free space, which std cannot tell"),
     ("control-plane/src/setup.rs", "system calls of the start"),
     ("ebpf/program/src/", "packets and maps of the XDP program"),
     ("perf/generator/src/", "packets and maps of the load generator"),

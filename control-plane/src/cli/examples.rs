@@ -38,3 +38,11 @@ A call that still goes on, by its id or Call-ID:
 pub(super) const CHECK: &str = "\
 Example:
   earwitness check --data-dir /var/lib/earwitness && echo clean";
+
+pub(super) const DOCTOR: &str = "\
+Examples:
+  earwitness doctor
+  earwitness doctor --config /etc/earwitness/earwitness.toml --disk
+  earwitness doctor --interface eth1 --mbit 25000      before the faster link is bought
+A line each: ok, slow (with the remedy and the calls there is enough for), missing (`run` cannot work; exit code 1).
+What is computed, and from which measurements, stands in perf/CAPACITY.md.";

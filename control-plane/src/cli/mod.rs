@@ -9,9 +9,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::doctor::WRITE_TEST_MIB;
+
 pub use listing::{ListError, calls_list, recordings_list};
 pub use pages::{completion, man_pages};
 pub use replay::replay_files;
+
+/// Links to plan for: the fastest Ethernet that is being standardised (IEEE 802.3dj).
+const MBIT_MAX: u64 = 1_600_000;
+// The help of `doctor --disk` says so.
+const _: () = assert!(WRITE_TEST_MIB == 64);
 
 /// Earwitness records phone calls from a network tap.
 #[derive(Debug, Parser)]
@@ -38,7 +45,8 @@ pub enum Command {
     /// Proves the storage invariants; exit 1 and one line for each breach.
     #[command(after_help = examples::CHECK)]
     Check(DataDir),
-    /// Says what this machine lacks for full speed.
+    /// Says what this machine lacks for full speed, and how many calls it carries.
+    #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
     /// Configuration: the reference page, or whether a file is valid.
     #[command(subcommand)]
@@ -84,9 +92,18 @@ pub struct DataDir {
 
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Interfaces to look at; without it, all.
+    /// Interfaces to look at; without it those of the configuration, or all.
     #[arg(long, value_name = "NAME")]
     pub interface: Vec<String>,
+    /// Configuration file (TOML): its taps, data folder and bounds instead of the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Plans for links of so many Mbit/s, whatever the interfaces say of themselves.
+    #[arg(long, value_name = "MBIT", value_parser = clap::value_parser!(u64).range(1..=MBIT_MAX))]
+    pub mbit: Option<u64>,
+    /// Tries how fast the data folder's disk is: writes 64 MiB, syncs them, removes them.
+    #[arg(long)]
+    pub disk: bool,
     /// JSON instead of text.
     #[arg(long)]
     pub json: bool,

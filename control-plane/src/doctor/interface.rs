@@ -1,7 +1,9 @@
 //! One network interface as a tap.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::planning::{Speed, Tap};
 use super::{Finding, Level};
 
 /// Drivers with native XDP (Documentation/networking and the kernel's driver sources, 6.1 and later).
@@ -57,6 +59,25 @@ pub(super) fn examine(name: &str) -> Vec<Finding> {
         )];
     }
     vec![driver(name, &dir), state(name, &dir), mtu(name, &dir), drops(name, &dir)]
+}
+
+/// What planning wants to know of an interface; `None` if there is none. A speed that was asked for wins.
+pub(super) fn tap(name: &str, asked_mbit_s: Option<u64>) -> Option<Tap> {
+    let dir = Path::new("/sys/class/net").join(name);
+    if name.is_empty() || name.contains('/') || !dir.exists() {
+        return None;
+    }
+    // Drivers that know no speed tell -1, or refuse to be read.
+    let told =
+        || read(dir.join("speed")).and_then(|text| text.parse().ok()).filter(|mbit| *mbit > 0);
+    let speed = match (asked_mbit_s, told()) {
+        (Some(mbit_s), _) => Speed::Asked(mbit_s),
+        (None, Some(mbit_s)) => Speed::Told(mbit_s),
+        (None, None) => Speed::Unknown,
+    };
+    let entries = std::fs::read_dir(dir.join("queues")).into_iter().flatten().flatten();
+    let queues = entries.filter(|entry| entry.file_name().as_bytes().starts_with(b"rx-")).count();
+    Some(Tap { name: name.to_owned(), speed, queues: queues.max(1) as u64 })
 }
 
 fn read(path: PathBuf) -> Option<String> {

@@ -122,13 +122,19 @@ fn bpf_for_others() -> Finding {
     }
 }
 
+/// What may still be taken.
+pub(super) fn available_mib() -> Option<u64> {
+    let meminfo = read("/proc/meminfo")?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? / 1024)
+}
+
+pub(super) fn core_count() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn memory() -> Finding {
-    let meminfo = read("/proc/meminfo").unwrap_or_default();
-    let kib = |name: &str| {
-        let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse::<u64>().ok()
-    };
-    let available_mib = kib("MemAvailable:").unwrap_or(0) / 1024;
+    let available_mib = available_mib().unwrap_or(0);
     let found = format!("{available_mib} MiB free for rings");
     if available_mib >= 512 {
         return Finding::ok("memory", found);
@@ -137,7 +143,7 @@ fn memory() -> Finding {
 }
 
 fn cores() -> Finding {
-    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = core_count();
     if count > 1 {
         return Finding::ok("cores", count.to_string());
     }
