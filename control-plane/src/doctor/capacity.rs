@@ -20,10 +20,10 @@ pub const LINE_OVERHEAD_BYTES: u64 = 24;
 /// Both sides, 50 packets of 20 ms each. RTCP adds a packet for each 250 of them.
 pub const PACKETS_A_CALL: u64 = 100;
 
-/// What stands before a frame in a BPF ring: the kernel's 8 bytes and the program's header.
-const RING_HEADER_BYTES: u64 = 8 + 40;
-/// Frames that a record of each class can hold.
-const RING_FRAME_BYTES: [u64; 4] = [240, 512, 2048, 9600];
+/// What stands before a frame in a BPF ring.
+const RING_HEADER_BYTES: u64 = 40;
+/// Longer frames are cut to this.
+const RING_FRAME_BYTES_MAX: u64 = 9600;
 /// RTP and RTCP of both sides.
 const DESTINATIONS_A_CALL: u64 = 4;
 /// Calls for which there is room in the table of verdicts.
@@ -206,12 +206,10 @@ pub const fn a_day(bytes_s: u64) -> u64 {
     bytes_s * SECONDS_A_DAY
 }
 
-/// Bytes of a frame in a BPF ring. Frames longer than any class are cut to the largest.
+/// Bytes of a frame in a BPF ring, on words. Frames longer than any record are cut.
 #[must_use]
 pub fn ring_record_bytes(frame_bytes: u64) -> u64 {
-    let [.., largest] = RING_FRAME_BYTES;
-    let class = RING_FRAME_BYTES.into_iter().find(|class| *class >= frame_bytes);
-    RING_HEADER_BYTES + class.unwrap_or(largest)
+    (RING_HEADER_BYTES + frame_bytes.min(RING_FRAME_BYTES_MAX)).next_multiple_of(8)
 }
 
 /// Of one call, stereo, of a codec with 8,000 samples a second.
@@ -234,10 +232,8 @@ mod document;
 
 #[cfg(test)]
 mod tests {
-    use earwitness_abi::limits::{
-        FRAME_BYTES_JUMBO, FRAME_BYTES_MTU, FRAME_BYTES_SMALL, FRAME_BYTES_TUNNEL,
-    };
-    use earwitness_abi::record::RecordHeader;
+    use earwitness_abi::limits::FRAME_BYTES_MAX;
+    use earwitness_abi::ring::record_bytes;
 
     use super::*;
 
@@ -246,12 +242,12 @@ mod tests {
     /// OPS-3: what a ring's record is, the program decides.
     #[test]
     fn records_are_the_programs() {
-        assert_eq!(RING_HEADER_BYTES, 8 + RecordHeader::BYTES as u64);
-        let classes = [FRAME_BYTES_SMALL, FRAME_BYTES_TUNNEL, FRAME_BYTES_MTU, FRAME_BYTES_JUMBO];
-        assert_eq!(RING_FRAME_BYTES, classes.map(u64::from));
-        assert_eq!(ring_record_bytes(G711_FRAME_BYTES), 288);
-        assert_eq!(ring_record_bytes(241), 48 + 512);
-        assert_eq!(ring_record_bytes(20_000), 48 + 9600);
+        for frame_bytes in [64, 214, 241, FRAME_BYTES_MAX] {
+            let record = u64::from(record_bytes(frame_bytes));
+            assert_eq!(ring_record_bytes(frame_bytes.into()), record, "{frame_bytes}");
+        }
+        assert_eq!(ring_record_bytes(G711_FRAME_BYTES), 256);
+        assert_eq!(ring_record_bytes(20_000), ring_record_bytes(FRAME_BYTES_MAX.into()));
     }
 
     /// OPS-3: the link, the calls on it, and what they leave on disk.
@@ -285,7 +281,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(TEN.held_bytes(2_000), 10_504_200 * 288);
+        assert_eq!(TEN.held_bytes(2_000), 10_504_200 * 256);
         assert_eq!(TEN.rings_least(2_000), 2);
     }
 

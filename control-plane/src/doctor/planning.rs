@@ -370,9 +370,9 @@ mod tests {
         let mut config = Config::default();
         let findings = all(&tap(10_000, 8), &config, &PLENTY);
         let short = remedy(&findings, "eth1 delay line");
-        // 8 × 64 MiB × 7/8 ÷ 288 bytes ÷ 2 s ÷ 100.
+        // 8 × 64 MiB × 7/8 ÷ 256 bytes ÷ 2 s ÷ 100.
         assert!(short.starts_with("capture.ring_mib = 512 "), "{short}");
-        assert!(short.ends_with("until then up to 8,155 calls"), "{short}");
+        assert!(short.ends_with("until then up to 9,175 calls"), "{short}");
         config.capture.ring_mib = 512;
         let findings = all(&tap(10_000, 8), &config, &PLENTY);
         assert_eq!(find(&findings, "eth1 delay line").level, Level::Ok);
@@ -385,9 +385,9 @@ mod tests {
         let findings = all(&tap(10_000, 1), &config, &PLENTY);
         let remedy_of_one = remedy(&findings, "eth1 delay line");
         assert!(remedy_of_one.starts_with("2 receive queues"), "{remedy_of_one}");
-        assert!(remedy_of_one.contains("capture.hold_ms = 1242;"), "{remedy_of_one}");
+        assert!(remedy_of_one.contains("capture.hold_ms = 1397;"), "{remedy_of_one}");
         config.capture.ring_mib = 2048;
-        config.capture.hold_ms = 1242;
+        config.capture.hold_ms = 1397;
         let findings = all(&tap(10_000, 1), &config, &PLENTY);
         assert_eq!(find(&findings, "eth1 delay line").level, Level::Ok);
         // Cores, not queues, are what there are rings of.

@@ -1,6 +1,6 @@
 //! The numbers of `perf/CAPACITY.md`, made again: the page must have each of these lines.
 
-use earwitness_abi::limits::FLOWS_DEFAULT;
+use earwitness_abi::limits::VERDICTS_DEFAULT;
 
 use super::super::quantity::{bytes, cores, count, mib, seconds};
 use super::*;
@@ -101,7 +101,7 @@ fn worked() -> Vec<String> {
     vec![
         format!("10,000,000,000 bit/s ÷ 8 ÷ (214 + 24) bytes = {packets} packets/s"),
         format!("{packets} ÷ 100 = {calls} calls"),
-        format!("{packets}/s × 2 s × 288 bytes = {} bytes", count(load.held_bytes(2_000))),
+        format!("{packets}/s × 2 s × 256 bytes = {} bytes", count(load.held_bytes(2_000))),
         format!("{packets}/s × (256 + 64 ÷ 255) bytes = {} bytes/s", count(load.log_bytes_s())),
         format!("{calls} × 32,000 bytes/s = {} bytes/s", count(load.calls() * WAV_BYTES_S)),
         cores_of(costs::KERNEL_NS, kernel),
@@ -113,7 +113,7 @@ fn worked() -> Vec<String> {
             count(followed_packets_s())
         ),
         hour,
-        format!("{} destinations ([design/xdp.md]", count(FLOWS_DEFAULT.into())),
+        format!("{} destinations ([design/xdp.md]", count(VERDICTS_DEFAULT.into())),
         format!("| {} calls, as configured", count(Config::default().calls.calls_max as u64)),
         format!("1,048,576 destinations ÷ 4 = {} calls", count(CALLS_MAX)),
     ]
