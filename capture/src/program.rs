@@ -385,7 +385,6 @@ fn load_object(
     };
     EbpfLoader::new()
         .override_global(names::VERDICT_SEED, &seed, true)
-        .override_global(names::BUCKET_MASK, &(buckets_for(options.verdicts_max) - 1), true)
         .override_global(names::UNMATCHED, &unmatched, true)
         .override_global(names::OUTPUT, &output, true)
         .override_global(names::SOCKETS_PER_QUEUE, &sockets_per_queue, true)
@@ -417,9 +416,9 @@ fn verdict_table(
     seed: [u64; 2],
 ) -> Result<VerdictTable, ProgramError> {
     let map = element_map(ebpf, names::VERDICTS)?.share()?;
-    let ignored = element_map(ebpf, names::IGNORED)?.share()?;
+    let table = element_map(ebpf, names::VERDICT_TABLE)?.share()?;
     let failed = |source| ProgramError::Map { name: names::VERDICTS, action: "map", source };
-    VerdictTable::map(map.as_fd(), ignored.as_fd(), buckets_for(verdicts_max), seed, verdicts_max)
+    VerdictTable::map(map.as_fd(), table.as_fd(), buckets_for(verdicts_max), seed, verdicts_max)
         .map_err(failed)
 }
 

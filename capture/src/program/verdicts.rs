@@ -6,13 +6,16 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use earwitness_abi::FlowKey;
-use earwitness_abi::verdicts::{Bucket, WAYS, hash_of, port_of, state, verdict_of};
+use earwitness_abi::verdicts::{Bucket, Table, WAYS, hash_of, port_of, state, verdict_of};
 use earwitness_wire::{Endpoint, Verdict};
 
 use crate::mapping::{Access, Mapping};
 
 /// Buckets that are looked at for a way to make room. At two thirds full, a few are.
 const SEARCH_MAX: usize = 256;
+
+/// Buckets of a table that begins: 64 KiB.
+const BUCKETS_FIRST: u32 = 1024;
 
 /// There is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +25,11 @@ pub(super) struct Full;
 #[derive(Debug)]
 pub(super) struct VerdictTable {
     map: Mapping,
-    /// One word: how many entries say ignore.
-    ignored: Mapping,
+    /// The words beside it.
+    words: Mapping,
+    /// In use, and at most.
     buckets: u32,
+    buckets_max: u32,
     seed: [u64; 2],
     entries: u32,
     entries_max: u32,
@@ -52,17 +57,31 @@ struct Visit {
 }
 
 impl VerdictTable {
-    /// Maps the table of `buckets` (a power of two), which is empty, and the word beside it.
+    /// Maps a table of `buckets_max` (a power of two), which is empty, and the words beside it.
     pub(super) fn map(
         map: BorrowedFd<'_>,
-        ignored: BorrowedFd<'_>,
-        buckets: u32,
+        words: BorrowedFd<'_>,
+        buckets_max: u32,
         seed: [u64; 2],
         entries_max: u32,
     ) -> io::Result<Self> {
-        let map = Mapping::of(map, buckets as usize * Bucket::BYTES, 0, Access::ReadWrite)?;
-        let ignored = Mapping::of(ignored, size_of::<u64>(), 0, Access::ReadWrite)?;
-        Ok(Self { map, ignored, buckets, seed, entries: 0, entries_max })
+        let bytes = buckets_max as usize * Bucket::BYTES;
+        let map = Mapping::of(map, bytes, 0, Access::ReadWrite)?;
+        let words = Mapping::of(words, Table::BYTES, 0, Access::ReadWrite)?;
+        Ok(Self::of(map, words, buckets_max, seed, entries_max))
+    }
+
+    fn of(
+        map: Mapping,
+        words: Mapping,
+        buckets_max: u32,
+        seed: [u64; 2],
+        entries_max: u32,
+    ) -> Self {
+        let buckets = buckets_max.min(BUCKETS_FIRST);
+        let table = Self { map, words, buckets, buckets_max, seed, entries: 0, entries_max };
+        table.table_word(Table::MASK_AT).store(u64::from(buckets) - 1, Ordering::Release);
+        table
     }
 
     pub(super) fn get(&self, dst: &Endpoint) -> Option<Verdict> {
@@ -81,6 +100,10 @@ impl VerdictTable {
         }
         if self.entries == self.entries_max {
             return Err(Full);
+        }
+        let two_thirds = u64::from(self.buckets) * (WAYS as u64 - 1);
+        if u64::from(self.entries) >= two_thirds && self.buckets < self.buckets_max {
+            self.double();
         }
         let place = self.make_room(&key).ok_or(Full)?;
         self.put(place, key.address, state);
@@ -101,10 +124,34 @@ impl VerdictTable {
     /// What is to be ignored counts while it is there: the program asks for verdicts only then.
     fn count(&self, before: Option<Verdict>, after: Option<Verdict>) {
         let one = |verdict| u64::from(verdict == Some(Verdict::Ignore));
-        // SAFETY: the mapping begins with the word, aligned; only this thread stores it.
-        let ignored = unsafe { AtomicU64::from_ptr(self.ignored.at(0, size_of::<u64>()).cast()) };
+        let ignored = self.table_word(Table::IGNORED_AT);
         let count = ignored.load(Ordering::Relaxed) + one(after) - one(before);
         ignored.store(count, Ordering::Release);
+    }
+
+    /// Twice as many buckets: what is found further on then is copied there before the program looks there, and goes from
+    /// where it was after that.
+    fn double(&mut self) {
+        let before = self.buckets;
+        self.buckets *= 2;
+        let mut moved = Vec::new();
+        for place in (0..before).flat_map(ways) {
+            let Some(key) = self.key(place) else { continue };
+            if self.homes(&key).contains(&place.bucket) {
+                continue;
+            }
+            let state = self.state(place).load(Ordering::Relaxed);
+            self.put(Place { bucket: place.bucket + before, ..place }, key.address, state);
+            moved.push(place);
+        }
+        self.table_word(Table::MASK_AT).store(u64::from(self.buckets) - 1, Ordering::Release);
+        moved.into_iter().for_each(|place| self.state(place).store(0, Ordering::Release));
+    }
+
+    fn table_word(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: within the mapping, which `at` checks, and aligned; only this thread stores it, and the program loads
+        // whole words.
+        unsafe { AtomicU64::from_ptr(self.words.at(at, size_of::<u64>()).cast()) }
     }
 
     fn find(&self, key: &Key) -> Option<Place> {
@@ -201,8 +248,8 @@ mod tests {
 
     fn table(buckets: u32, entries_max: u32) -> VerdictTable {
         let map = Mapping::anonymous(buckets as usize * Bucket::BYTES, Huge::No).unwrap();
-        let ignored = Mapping::anonymous(size_of::<u64>(), Huge::No).unwrap();
-        VerdictTable { map, ignored, buckets, seed: [7, 9], entries: 0, entries_max }
+        let words = Mapping::anonymous(Table::BYTES, Huge::No).unwrap();
+        VerdictTable::of(map, words, buckets, [7, 9], entries_max)
     }
 
     fn dst(number: u32) -> Endpoint {

@@ -17,12 +17,10 @@ pub const CONTROLS: &str = "CONTROLS";
 /// XSKMAP: AF_XDP sockets, by `queue * SOCKETS_PER_QUEUE + flow hash % SOCKETS_PER_QUEUE`.
 pub const SOCKETS: &str = "SOCKETS";
 
-/// Array of one u64: entries of `VERDICTS` whose verdict is ignore.
-pub const IGNORED: &str = "IGNORED";
+/// Array of one `verdicts::Table`.
+pub const VERDICT_TABLE: &str = "VERDICT_TABLE";
 /// `[u64; 2]`, secret.
 pub const VERDICT_SEED: &str = "VERDICT_SEED";
-/// u32: buckets of `VERDICTS`, less one.
-pub const BUCKET_MASK: &str = "BUCKET_MASK";
 /// u32 of `settings::UNMATCHED_*`.
 pub const UNMATCHED: &str = "UNMATCHED";
 /// u32 of `settings::OUTPUT_*`.

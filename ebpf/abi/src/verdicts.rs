@@ -4,6 +4,10 @@
 //! touches two lines at most, however full the table is, and mostly one. Where both buckets are full, user space moves
 //! others to their other bucket (cuckoo hashing). An entry that moves is in both for a moment, never in none.
 //!
+//! The table begins small and doubles as it fills: entries of few calls lie in few pages, or finding the page would cost more
+//! than all else. What is found by its hash in `buckets` is, when they double, found in the same bucket or in the one so many
+//! further on.
+//!
 //! Writers: one thread of user space. An entry is its `state`, stored last, with release order; 0 is none. A program that
 //! looks while an entry changes finds the old verdict, or none: then the payload decides, as for a flow that nobody
 //! announced, and user space looks again where the packet leaves its line.
@@ -32,6 +36,25 @@ impl Bucket {
 
 const _: () = assert!(size_of::<Bucket>() == Bucket::BYTES);
 const _: () = assert!(core::mem::offset_of!(Bucket, addresses) == Bucket::ADDRESSES_AT);
+
+/// What is known of the whole table.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Table {
+    /// Entries whose verdict is ignore.
+    pub ignored: u64,
+    /// Buckets in use, less one; they are a power of two.
+    pub mask: u64,
+}
+
+impl Table {
+    pub const BYTES: usize = 16;
+    pub const IGNORED_AT: usize = 0;
+    pub const MASK_AT: usize = 8;
+}
+
+const _: () = assert!(size_of::<Table>() == Table::BYTES);
+const _: () = assert!(core::mem::offset_of!(Table, mask) == Table::MASK_AT);
 
 /// Buckets of a table for so many entries: two thirds of it are used then, where moving is rare and short.
 #[must_use]

@@ -11,7 +11,7 @@ use earwitness_abi::limits::{
 };
 use earwitness_abi::ring::{Chunk, Control};
 use earwitness_abi::settings;
-use earwitness_abi::verdicts::{Bucket, buckets_for};
+use earwitness_abi::verdicts::{Bucket, Table, buckets_for};
 use earwitness_abi::{
     COUNTERS as COUNTER_COUNT, Connection, Counter, SipPorts, counter,
 };
@@ -54,14 +54,10 @@ pub(crate) static CONTROLS: Array<Control, { RINGS_DEFAULT as usize }, { BPF_F_M
 pub(crate) static SOCKETS: XskMap<{ SOCKETS_DEFAULT as usize }> = XskMap::new();
 
 #[btf_map]
-pub(crate) static IGNORED: Array<u64, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+pub(crate) static VERDICT_TABLE: Array<Table, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
 
 #[unsafe(no_mangle)]
 pub(crate) static VERDICT_SEED: Global<[u64; 2]> = Global::new([0, 0]);
-
-/// Buckets of `VERDICTS`, less one.
-#[unsafe(no_mangle)]
-pub(crate) static BUCKET_MASK: Global<u32> = Global::new(0);
 
 #[unsafe(no_mangle)]
 pub(crate) static UNMATCHED: Global<u32> = Global::new(settings::UNMATCHED_DROP);

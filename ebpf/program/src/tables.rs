@@ -1,11 +1,11 @@
 //! What steering asks of the maps.
 
 use aya_ebpf::bindings::BPF_ANY;
-use earwitness_abi::verdicts::{self, WAYS, verdict_of};
+use earwitness_abi::verdicts::{self, Table, WAYS, verdict_of};
 use earwitness_abi::{Connection, FlowKey, SipPorts};
 use earwitness_wire::{Endpoint, Options, Parsed, Tables, Verdict, VxlanPorts};
 
-use crate::maps::{BUCKET_MASK, IGNORED, SIP_PORTS, TCP_CONNECTIONS, VERDICT_SEED, VERDICTS, VXLAN_PORTS};
+use crate::maps::{SIP_PORTS, TCP_CONNECTIONS, VERDICT_SEED, VERDICT_TABLE, VERDICTS, VXLAN_PORTS};
 
 /// The maps that steer.
 pub(crate) struct MapTables {
@@ -31,8 +31,10 @@ impl Tables for MapTables {
     #[inline(always)]
     fn verdict(&self, dst: &Endpoint) -> Option<Verdict> {
         let key = FlowKey::new(dst);
+        // SAFETY: a live map value, of which user space stores whole words.
+        let mask = unsafe { (&raw const (*VERDICT_TABLE.get_ptr(0)?).mask).read_volatile() } as u32;
         for hash in verdicts::hash_of(key.addr, dst.port, VERDICT_SEED.load()) {
-            let bucket = VERDICTS.get_ptr(hash & BUCKET_MASK.load())?;
+            let bucket = VERDICTS.get_ptr(hash & mask)?;
             for way in 0..WAYS {
                 // SAFETY: a live map value. User space may change an entry at this moment: then the verdict is the old
                 // one, or none.
@@ -49,8 +51,9 @@ impl Tables for MapTables {
 
     #[inline(always)]
     fn ignores(&self) -> bool {
-        // SAFETY: a live map value, which user space stores as a whole word.
-        IGNORED.get_ptr(0).is_some_and(|count| unsafe { count.read_volatile() } != 0)
+        // SAFETY: a live map value, of which user space stores whole words.
+        let count = |table: *const Table| unsafe { (&raw const (*table).ignored).read_volatile() };
+        VERDICT_TABLE.get_ptr(0).is_some_and(|table| count(table) != 0)
     }
 
     #[inline(always)]
