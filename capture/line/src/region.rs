@@ -1,4 +1,4 @@
-//! A region of anonymous memory that a ring lives in: mapped, populated, locked, kept out of core
+//! A region of anonymous memory that a ring lives in: mapped, locked and thereby populated, kept out of core
 //! dumps. Media that waits for its verdict must reach no disk, neither by swap nor by a dump
 //! (CAP-9), so a region that could not be locked says so and the caller decides.
 //!
@@ -40,7 +40,8 @@ pub struct Kernel;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Residence {
     Locked,
-    /// Pages may be swapped: fit for replay and tests, to be warned of in live capture.
+    /// Pages come when they are touched, and may be swapped: fit for replay, which often touches few, and for
+    /// tests; to be warned of in live capture.
     Pageable,
 }
 
@@ -84,7 +85,7 @@ impl Region {
         Ok(region)
     }
 
-    /// Memory that the kernel may swap.
+    /// Memory that comes when it is touched and that the kernel may swap.
     ///
     /// # Errors
     /// [`RegionError::Map`] when there is no memory, [`RegionError::Size`] for an odd size.
@@ -251,9 +252,9 @@ mod backing {
             return Err(std::io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast::<u8>()).ok_or(std::io::ErrorKind::OutOfMemory)?;
-        // Populated after the advice, not by MAP_POPULATE, so that huge pages are used. Each piece
-        // of advice may be refused by an older kernel without harm: pages then come when touched.
-        for advice in [libc::MADV_DONTDUMP, libc::MADV_HUGEPAGE, libc::MADV_POPULATE_WRITE] {
+        // Nothing is populated here: locking does it, after the advice, so that huge pages are used. Each
+        // piece of advice may be refused by an older kernel without harm.
+        for advice in [libc::MADV_DONTDUMP, libc::MADV_HUGEPAGE] {
             // SAFETY: the range is the mapping just made, and no advice here discards data.
             unsafe { libc::madvise(start.as_ptr().cast(), bytes, advice) };
         }
