@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod insert;
 mod integrity;
+mod json;
 mod listing;
 mod rows;
 mod store;

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{QueryBuilder, Sqlite, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::error::CatalogError;
-use crate::{CallRow, RecordingRow, Timestamp};
+use crate::insert::{Insert, portions};
+use crate::{CallRow, RecordingRow, Timestamp, json};
 
 /// Connections: one writes, the others read meanwhile.
 const CONNECTIONS_MAX: u32 = 4;
@@ -17,14 +19,9 @@ const CONNECTIONS_MAX: u32 = 4;
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 /// Memory for pages of the file, in KiB, for each connection: random ids touch many pages of their index.
 const CACHE_KIB: u32 = 16 << 10;
-
-/// Rows that one statement writes: each statement goes to SQLite's thread and back.
-const STATEMENT_ROWS: usize = 64;
-/// SQLite's bound on values in a statement (`SQLITE_MAX_VARIABLE_NUMBER`).
-const STATEMENT_VALUES_MAX: usize = 32_766;
-/// Columns of the widest table.
-const COLUMNS_MAX: usize = 9;
-const _: () = assert!(STATEMENT_ROWS * COLUMNS_MAX <= STATEMENT_VALUES_MAX);
+/// Bytes of a page of a new catalog: rows of one to three KiB fill it with little waste, and each page is a system
+/// call to write, twice in the log.
+const PAGE_BYTES: u32 = 16 << 10;
 
 /// One thing to write. A batch is written whole or not at all, in its order.
 #[derive(Debug, Clone)]
@@ -77,6 +74,7 @@ impl Catalog {
             .create_if_missing(create)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
+            .page_size(PAGE_BYTES)
             .pragma("cache_size", format!("-{CACHE_KIB}"))
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
@@ -127,13 +125,13 @@ impl Catalog {
         }
         // The lock is taken at once: a transaction that turned from reading to writing could not wait for it.
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        for rows in calls.chunks(STATEMENT_ROWS) {
+        for rows in portions(&calls) {
             write_calls(&mut transaction, rows).await?;
         }
-        for rows in recordings.chunks(STATEMENT_ROWS) {
+        for rows in portions(&recordings) {
             write_recordings(&mut transaction, rows).await?;
         }
-        for rows in places.chunks(STATEMENT_ROWS) {
+        for rows in portions(&places) {
             write_places(&mut transaction, rows).await?;
         }
         for call in superseded {
@@ -269,25 +267,23 @@ async fn write_calls(
     transaction: &mut Transaction<'_, Sqlite>,
     rows: &[&CallRow],
 ) -> Result<(), CatalogError> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO call \
-         (id, call_id, started_ms, ended_ms, state, from_party, to_party, recorded, row) ",
-    );
-    let texts = texts(rows, |row| &row.id)?;
-    query.push_values(rows.iter().zip(&texts), |mut values, (row, text)| {
-        values.push_bind(&row.id).push_bind(&row.call_id).push_bind(row.started_at.0);
-        values.push_bind(row.ended_at.map(|at| at.0)).push_bind(&row.state);
-        values.push_bind(&row.from).push_bind(&row.to).push_bind(row.recorded).push_bind(text);
-    });
     // What replay or a restart says of a call that has ended already is older than what is known.
-    query.push(
-        " ON CONFLICT (id) DO UPDATE SET \
-         call_id = excluded.call_id, started_ms = excluded.started_ms, ended_ms = excluded.ended_ms, \
-         state = excluded.state, from_party = excluded.from_party, to_party = excluded.to_party, \
-         recorded = excluded.recorded, row = excluded.row \
-         WHERE call.state <> 'ended' OR excluded.state = 'ended'",
-    );
-    let done = query.build().execute(&mut **transaction).await;
+    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
+        Insert::new::<9>(
+            "call (id, call_id, started_ms, ended_ms, state, from_party, to_party, recorded, row)",
+            "(id) DO UPDATE SET call_id = excluded.call_id, started_ms = excluded.started_ms, \
+             ended_ms = excluded.ended_ms, state = excluded.state, from_party = excluded.from_party, \
+             to_party = excluded.to_party, recorded = excluded.recorded, row = excluded.row \
+             WHERE call.state <> 'ended' OR excluded.state = 'ended'",
+        )
+    });
+    let mut query = sqlx::query(INSERT.of(rows.len()));
+    for row in rows {
+        query = query.bind(&row.id).bind(&row.call_id).bind(row.started_at.0);
+        query = query.bind(row.ended_at.map(|at| at.0)).bind(&row.state);
+        query = query.bind(&row.from).bind(&row.to).bind(row.recorded).bind(text(&row.id, row)?);
+    }
+    let done = query.execute(&mut **transaction).await;
     done.map(drop).map_err(|source| CatalogError::Query { what: "write calls", source })
 }
 
@@ -295,21 +291,20 @@ async fn write_recordings(
     transaction: &mut Transaction<'_, Sqlite>,
     rows: &[&RecordingRow],
 ) -> Result<(), CatalogError> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO recording (id, call, call_id, started_ms, from_party, to_party, path, row) ",
-    );
-    let texts = texts(rows, |row| &row.id)?;
-    query.push_values(rows.iter().zip(&texts), |mut values, (row, text)| {
-        values.push_bind(&row.id).push_bind(&row.call).push_bind(&row.call_id);
-        values.push_bind(row.started_at.0).push_bind(&row.from).push_bind(&row.to);
-        values.push_bind(&row.path).push_bind(text);
+    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
+        Insert::new::<8>(
+            "recording (id, call, call_id, started_ms, from_party, to_party, path, row)",
+            "(id) DO UPDATE SET call = excluded.call, call_id = excluded.call_id, \
+             started_ms = excluded.started_ms, from_party = excluded.from_party, \
+             to_party = excluded.to_party, path = excluded.path, row = excluded.row",
+        )
     });
-    query.push(
-        " ON CONFLICT (id) DO UPDATE SET call = excluded.call, call_id = excluded.call_id, \
-         started_ms = excluded.started_ms, from_party = excluded.from_party, \
-         to_party = excluded.to_party, path = excluded.path, row = excluded.row",
-    );
-    let done = query.build().execute(&mut **transaction).await;
+    let mut query = sqlx::query(INSERT.of(rows.len()));
+    for row in rows {
+        query = query.bind(&row.id).bind(&row.call).bind(&row.call_id).bind(row.started_at.0);
+        query = query.bind(&row.from).bind(&row.to).bind(&row.path).bind(text(&row.id, row)?);
+    }
+    let done = query.execute(&mut **transaction).await;
     done.map(drop).map_err(|source| CatalogError::Query { what: "write recordings", source })
 }
 
@@ -317,22 +312,17 @@ async fn write_places(
     transaction: &mut Transaction<'_, Sqlite>,
     rows: &[(&str, &[u8])],
 ) -> Result<(), CatalogError> {
-    let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO place (call, places) ");
-    query.push_values(rows, |mut values, (call, places)| {
-        values.push_bind(*call).push_bind(*places);
+    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
+        Insert::new::<2>("place (call, places)", "(call) DO UPDATE SET places = excluded.places")
     });
-    query.push(" ON CONFLICT (call) DO UPDATE SET places = excluded.places");
-    let done = query.build().execute(&mut **transaction).await;
+    let mut query = sqlx::query(INSERT.of(rows.len()));
+    for (call, places) in rows {
+        query = query.bind(*call).bind(*places);
+    }
+    let done = query.execute(&mut **transaction).await;
     done.map(drop).map_err(|source| CatalogError::Query { what: "write places", source })
 }
 
-fn texts<T: Serialize>(
-    rows: &[&T],
-    id: impl Fn(&T) -> &String,
-) -> Result<Vec<String>, CatalogError> {
-    let text = |row: &&T| {
-        serde_json::to_string(row)
-            .map_err(|source| CatalogError::Row { id: id(row).clone(), source })
-    };
-    rows.iter().map(text).collect()
+fn text(id: &str, row: &impl Serialize) -> Result<String, CatalogError> {
+    json::text(row).map_err(|source| CatalogError::Row { id: id.to_owned(), source })
 }
