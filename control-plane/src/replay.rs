@@ -15,7 +15,7 @@ use earwitness_line::region::Residence;
 use earwitness_line::{Door, Line, LineError, LineOptions, Unmatched};
 
 use crate::config::{Config, ConfigError, UnmatchedMedia};
-use crate::finish::{Clerk, ClerkError, Done, FinishPool, JobError, Outcome};
+use crate::finish::{Clerk, ClerkError, Done, FinishPool, JobError, Outcome, Pace};
 use crate::follow::{FollowError, LogFollower};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
@@ -116,11 +116,13 @@ pub fn replay(
         follower: LogFollower::open(data_dir, &cursors, &metrics)?,
         intake: setup::intake(config, &metrics),
         pool: setup::finish_pool(config, data_dir, &metrics)?,
-        clerk: Clerk::start(data_dir, &metrics)?,
+        results: Results {
+            clerk: Clerk::start(data_dir, Pace::Piled, &metrics)?,
+            summary: Summary::default(),
+            progress,
+        },
         line,
-        summary: Summary::default(),
         now_ns: 0,
-        progress,
     };
     let sources =
         files.iter().enumerate().map(|(number, file)| source_info(number, file)).collect();
@@ -181,9 +183,14 @@ struct Run<'p> {
     follower: LogFollower,
     intake: Intake,
     pool: FinishPool,
+    results: Results<'p>,
+    now_ns: u64,
+}
+
+/// What came of the calls so far, and who is told of it.
+struct Results<'p> {
     clerk: Clerk,
     summary: Summary,
-    now_ns: u64,
     progress: &'p mut dyn Progress,
 }
 
@@ -211,14 +218,14 @@ impl Run<'_> {
                 self.pass(ts_ns)?;
             }
             self.line.offer(&frame);
-            self.summary.packets += 1;
+            self.results.summary.packets += 1;
             self.now_ns = self.now_ns.max(ts_ns);
-            if self.summary.packets.is_multiple_of(PACKETS_BETWEEN_LOOKS)
+            if self.results.summary.packets.is_multiple_of(PACKETS_BETWEEN_LOOKS)
                 && told.elapsed() > Duration::from_millis(200)
             {
                 told = Instant::now();
                 let (bytes, of) = input.progress();
-                self.progress.at(bytes, of, self.summary.calls);
+                self.results.progress.at(bytes, of, self.results.summary.calls);
             }
         }
     }
@@ -270,29 +277,32 @@ impl Run<'_> {
         for call in self.intake.take_finished() {
             self.pool.submit(call);
         }
-        let outcomes = self.pool.poll();
-        keep(outcomes, &self.clerk, &mut self.summary, self.progress)?;
+        self.results.keep(self.pool.poll())?;
         while self.pool.pending() > PENDING_MAX {
-            let outcomes = self.pool.wait(Duration::from_millis(100));
-            keep(outcomes, &self.clerk, &mut self.summary, self.progress)?;
+            self.results.keep(self.pool.wait(Duration::from_millis(100)))?;
         }
         Ok(())
     }
 
-    /// The files are at their end: what waits for a verdict has waited long enough, calls that are open end.
+    /// The files are at their end: what waits for a verdict has waited long enough, calls that are open end. What
+    /// was done goes to the catalog, whatever failed.
     fn finish(mut self, omissions: Omissions, hold_ns: u64) -> Result<Summary, ReplayError> {
-        self.step()?;
-        let Self { line, mut follower, mut intake, mut pool, clerk, now_ns, progress, mut summary } =
-            self;
-        let stats = line.finish(now_ns + hold_ns).map_err(|source| ReplayError::Line { source })?;
-        follower.rest(&mut intake)?;
-        intake.end_of_input("capture_end");
-        intake.take_finished().into_iter().for_each(|call| pool.submit(call));
-        while pool.pending() > 0 {
-            let outcomes = pool.wait(Duration::from_millis(100));
-            keep(outcomes, &clerk, &mut summary, progress)?;
-        }
-        clerk.finish()?;
+        let stepped = self.step();
+        let Self { line, mut follower, mut intake, mut pool, mut results, now_ns } = self;
+        let end = || {
+            let stats = line.finish(now_ns + hold_ns);
+            let stats = stats.map_err(|source| ReplayError::Line { source })?;
+            follower.rest(&mut intake)?;
+            intake.end_of_input("capture_end");
+            intake.take_finished().into_iter().for_each(|call| pool.submit(call));
+            while pool.pending() > 0 {
+                results.keep(pool.wait(Duration::from_millis(100)))?;
+            }
+            Ok(stats)
+        };
+        let ended = stepped.and_then(|()| end());
+        results.clerk.finish()?;
+        let stats = ended?;
         Ok(Summary {
             stored_packets: stats.stored,
             ignored_packets: stats.ignored,
@@ -300,34 +310,29 @@ impl Run<'_> {
             lost_packets: stats.lost.total(),
             truncated_records: omissions.truncated,
             unknown_link_packets: omissions.unknown_link,
-            ..summary
+            ..results.summary
         })
     }
 }
 
-fn keep(
-    outcomes: Vec<Outcome>,
-    clerk: &Clerk,
-    summary: &mut Summary,
-    progress: &mut dyn Progress,
-) -> Result<(), ReplayError> {
-    let mut writes = Vec::with_capacity(3 * outcomes.len());
-    let mut failure = None;
-    for outcome in outcomes {
-        match outcome {
-            Outcome::Done(done) => {
-                progress.done(&done);
-                summary.calls += 1;
-                summary.recordings += u64::from(done.recording.is_some());
-                writes.extend(done.into_writes());
-            }
-            Outcome::Failed { call, error } => {
-                failure = Some(ReplayError::Finish { call, source: error });
+impl Results<'_> {
+    fn keep(&mut self, outcomes: Vec<Outcome>) -> Result<(), ReplayError> {
+        let mut failure = None;
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Done(done) => {
+                    self.progress.done(&done);
+                    self.summary.calls += 1;
+                    self.summary.recordings += u64::from(done.recording.is_some());
+                    self.clerk.write(done.into_writes())?;
+                }
+                Outcome::Failed { call, error } => {
+                    failure = Some(ReplayError::Finish { call, source: error });
+                }
             }
         }
+        failure.map_or(Ok(()), Err)
     }
-    clerk.write(writes)?;
-    failure.map_or(Ok(()), Err)
 }
 
 fn with_rejections(mut summary: Summary, metrics: &Metrics) -> Summary {

@@ -14,7 +14,7 @@ use super::orphans::Orphans;
 use super::{DaemonError, Past};
 use crate::call::Call;
 use crate::config::Config;
-use crate::finish::{Clerk, Findings, FinishPool, Outcome, call_row};
+use crate::finish::{Clerk, Findings, FinishPool, Outcome, Pace, call_row};
 use crate::follow::{self, CURSORS, LogFollower};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
@@ -67,7 +67,7 @@ impl Watcher {
             follower: LogFollower::open(&data_dir, &past.note.cursors, metrics)?,
             intake: setup::intake(config, metrics),
             pool: setup::finish_pool(config, &data_dir, metrics)?,
-            clerk: Clerk::start(&data_dir, metrics)?,
+            clerk: Clerk::start(&data_dir, Pace::Prompt, metrics)?,
             capture,
             bookmarks: Bookmarks::starting_at(past.note),
             margin_ns: config.capture.hold_ms * 1_000_000 + MARGIN_NS,

@@ -16,6 +16,11 @@ const QUEUE_BATCHES: usize = 1024;
 const TRANSACTION_ROWS: usize = 2000;
 /// How long rows wait for others to share their transaction: each costs the disk a sync.
 const GATHER: Duration = Duration::from_millis(20);
+/// Rows that go to the thread at once where nobody waits for them. Pages of indexes are written once for all of
+/// them.
+const PILE_ROWS: usize = 8000;
+/// Piles that may wait: memory for some KiB a row.
+const QUEUE_PILES: usize = 2;
 /// How long after a failure the same batch is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often; after that the program gives up, because a catalog that cannot be written is no catalog.
@@ -32,9 +37,21 @@ pub enum ClerkError {
     Ended,
 }
 
+/// Whether somebody waits for the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// They are in the catalog as soon as may be.
+    Prompt,
+    /// All that counts is that they are there when the clerk has finished.
+    Piled,
+}
+
 /// Hands writes to the thread. Batches are written in the order in which they were handed in.
 #[derive(Debug)]
 pub struct Clerk {
+    pace: Pace,
+    /// What was handed in and waits for more.
+    pile: Vec<Write>,
     batches: Option<Sender<Vec<Write>>>,
     thread: Option<JoinHandle<Result<(), CatalogError>>>,
 }
@@ -44,7 +61,7 @@ impl Clerk {
     ///
     /// # Errors
     /// The catalog cannot be opened.
-    pub fn start(data_dir: &Path, metrics: &Arc<Metrics>) -> Result<Self, ClerkError> {
+    pub fn start(data_dir: &Path, pace: Pace, metrics: &Arc<Metrics>) -> Result<Self, ClerkError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -52,25 +69,36 @@ impl Clerk {
         let catalog = runtime
             .block_on(Catalog::open(data_dir))
             .map_err(|source| ClerkError::Catalog { source })?;
-        let (batches, queue) = bounded(QUEUE_BATCHES);
+        let (batches, queue) = bounded(match pace {
+            Pace::Prompt => QUEUE_BATCHES,
+            Pace::Piled => QUEUE_PILES,
+        });
         let metrics = Arc::clone(metrics);
         let thread = std::thread::Builder::new()
             .name("catalog".to_owned())
             .spawn(move || runtime.block_on(keep(&catalog, &queue, &metrics)))
             .map_err(|source| ClerkError::Thread { source })?;
-        Ok(Self { batches: Some(batches), thread: Some(thread) })
+        Ok(Self { pace, pile: Vec::new(), batches: Some(batches), thread: Some(thread) })
     }
 
     /// Hands a batch over; waits only when very many wait already.
     ///
     /// # Errors
     /// The thread has given up.
-    pub fn write(&self, batch: Vec<Write>) -> Result<(), ClerkError> {
-        if batch.is_empty() {
+    pub fn write(&mut self, batch: impl IntoIterator<Item = Write>) -> Result<(), ClerkError> {
+        self.pile.extend(batch);
+        match self.pace {
+            Pace::Piled if self.pile.len() < PILE_ROWS => Ok(()),
+            Pace::Prompt | Pace::Piled => self.hand_over(),
+        }
+    }
+
+    fn hand_over(&mut self) -> Result<(), ClerkError> {
+        if self.pile.is_empty() {
             return Ok(());
         }
         let batches = self.batches.as_ref().ok_or(ClerkError::Ended)?;
-        batches.send(batch).map_err(|_| ClerkError::Ended)
+        batches.send(std::mem::take(&mut self.pile)).map_err(|_| ClerkError::Ended)
     }
 
     /// Waits until everything is written.
@@ -78,6 +106,8 @@ impl Clerk {
     /// # Errors
     /// Something could not be written.
     pub fn finish(mut self) -> Result<(), ClerkError> {
+        // Where the thread has given up, it says why.
+        let _ = self.hand_over();
         self.batches = None;
         let thread = self.thread.take().ok_or(ClerkError::Ended)?;
         let result = thread.join().map_err(|_| ClerkError::Ended)?;
@@ -126,7 +156,7 @@ mod tests {
     fn refusals_are_counted() {
         let folder = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new());
-        let clerk = Clerk::start(folder.path(), &metrics).unwrap();
+        let mut clerk = Clerk::start(folder.path(), Pace::Prompt, &metrics).unwrap();
         // Of a call that is not there.
         clerk.write(vec![Write::Places { call: "none".to_owned(), places: Vec::new() }]).unwrap();
         let began = Instant::now();
@@ -134,5 +164,21 @@ mod tests {
             assert!(began.elapsed() < Duration::from_secs(60), "no error was counted twice");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+    /// CALL-6: what was piled up is in the catalog when the clerk has finished, and not before the pile is high enough.
+    #[test]
+    fn piles_are_written_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut clerk =
+            Clerk::start(folder.path(), Pace::Piled, &Arc::new(Metrics::new())).unwrap();
+        clerk.write([Write::Memory { name: "cursors", value: vec![7] }]).unwrap();
+        assert_eq!(clerk.pile.len(), 1);
+        clerk.finish().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let kept = runtime.block_on(async {
+            let catalog = Catalog::open_existing(folder.path()).await.unwrap();
+            catalog.memory("cursors").await.unwrap()
+        });
+        assert_eq!(kept, Some(vec![7]));
     }
 }

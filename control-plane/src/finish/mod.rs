@@ -7,7 +7,7 @@ mod pool;
 mod rows;
 pub mod source;
 
-pub use clerk::{Clerk, ClerkError};
+pub use clerk::{Clerk, ClerkError, Pace};
 pub use job::{Done, JobError, Workshop, finish_silent, render_so_far};
 pub use places::Places;
 pub use pool::{FinishPool, Outcome, PoolOptions};
