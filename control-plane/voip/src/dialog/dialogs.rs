@@ -92,8 +92,8 @@ pub struct Dialogs {
     legs_max: usize,
     /// The numbers are ours: nobody outside can choose them so that they collide.
     legs: HashMap<LegId, Entry, foldhash::fast::RandomState>,
-    /// Legs by Call-ID, oldest first.
-    by_call_id: HashMap<Identifier, Vec<LegId>>,
+    /// Legs by Call-ID, oldest first: a quick hash, with a seed that nobody outside knows.
+    by_call_id: HashMap<Identifier, Vec<LegId>, foldhash::quality::RandomState>,
     deadlines: Deadlines,
     /// Legs by how long they are silent: those that are over, and the others.
     over: Silence,
@@ -127,7 +127,7 @@ impl Dialogs {
             timeouts,
             legs_max: legs_max.max(1),
             legs: HashMap::default(),
-            by_call_id: HashMap::new(),
+            by_call_id: HashMap::default(),
             deadlines: Deadlines::default(),
             over: Silence::default(),
             live: Silence::default(),

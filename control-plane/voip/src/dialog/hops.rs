@@ -167,6 +167,8 @@ impl Hops {
         if self.list.len() == HOPS_MAX {
             return None;
         }
+        // Most legs are seen at one hop, and are remembered for a while when they are over.
+        self.list.reserve_exact(1);
         let path = self.list.first().map_or(PathId(0), |first| first.path);
         self.paths = self.paths.max(1);
         self.list.push(HopState {

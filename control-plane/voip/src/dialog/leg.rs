@@ -66,6 +66,7 @@ impl Dialog {
         let index = match self.exchanges.iter().position(|at| at.path == path) {
             Some(index) => index,
             None => {
+                self.exchanges.reserve_exact(1);
                 self.exchanges.push(PathExchange {
                     path,
                     exchange: Exchange::default(),

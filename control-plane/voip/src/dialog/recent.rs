@@ -1,7 +1,10 @@
 //! Which messages of a leg were seen before.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
+use std::sync::LazyLock;
+
+use foldhash::quality::RandomState;
 
 use super::event::Party;
 use crate::limits::RECENT_MESSAGES_MAX;
@@ -50,9 +53,9 @@ pub(super) fn at_hop(fingerprint: u64, hop: usize) -> u64 {
     hash(&(fingerprint, hop))
 }
 
-/// The same value gives the same number in every run.
+/// A number that stands for a value in this process, by a seed that nobody outside knows: who sends a message
+/// cannot make it pass for another one.
 pub(super) fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+    static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+    SEED.hash_one(value)
 }

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::payload_type::PayloadType;
-use super::session::Bandwidth;
 
 /// What a media description carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -159,7 +158,6 @@ pub struct Media {
     pub proto: Proto,
     /// Where the writer receives; none where it is no literal address.
     pub connection: Option<IpAddr>,
-    pub bandwidth: Vec<Bandwidth>,
     /// In order of preference.
     pub payload_types: Vec<PayloadType>,
     pub direction: Direction,

@@ -15,4 +15,4 @@ pub use media::{
 };
 pub use parser::{SdpError, parse};
 pub use payload_type::PayloadType;
-pub use session::{Bandwidth, Origin, Session};
+pub use session::Session;

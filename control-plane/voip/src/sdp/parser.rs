@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::attribute;
 use super::media::{Crypto, Direction, Media, MediaKind, Proto};
 use super::payload_type::PayloadType;
-use super::session::{Bandwidth, Origin, Session};
+use super::session::Session;
 use crate::limits::{SDP_BYTES_MAX, SDP_MEDIA_MAX, SDP_PAYLOAD_TYPES_MAX, SDP_REPEATED_MAX};
 
 /// Why bytes are no usable session description. `error as usize` indexes a counter.
@@ -124,18 +124,7 @@ impl Reader {
                     None => self.session.connection = connection,
                 }
             }
-            b'b' => {
-                if let Some(bandwidth) = parse_bandwidth(value) {
-                    let list = match self.session.media.last_mut() {
-                        Some(media) => &mut media.bandwidth,
-                        None => &mut self.session.bandwidth,
-                    };
-                    push_bounded(list, bandwidth);
-                }
-            }
             b'a' => self.attribute(value),
-            b'o' => self.session.origin = parse_origin(value),
-            b's' => self.session.name = lossy(value),
             _ => {}
         }
         Ok(())
@@ -147,6 +136,8 @@ impl Reader {
         }
         let mut media = parse_media_line(value).ok_or(SdpError::MediaLine)?;
         media.connection = self.session.connection;
+        // One line or two: a media description is large.
+        self.session.media.reserve_exact(1);
         self.session.media.push(media);
         self.written.push(None);
         Ok(())
@@ -224,24 +215,6 @@ fn parse_connection(value: &[u8]) -> Option<IpAddr> {
     ip_addr(&address[..slash])
 }
 
-fn parse_origin(value: &[u8]) -> Option<Origin> {
-    let mut fields = words(value);
-    // RFC 8866 section 5.2: user name, session id, version, nettype, addrtype, address.
-    let (username, session_id) = (fields.next()?, fields.next()?);
-    let (version, address) = (fields.next()?, fields.nth(2)?);
-    Some(Origin {
-        username: lossy(username),
-        session_id: lossy(session_id),
-        version: lossy(version),
-        address: lossy(address),
-    })
-}
-
-fn parse_bandwidth(value: &[u8]) -> Option<Bandwidth> {
-    let colon = memchr::memchr(b':', value)?;
-    Some(Bandwidth { kind: lossy(&value[..colon]), value: number(&value[colon + 1..])? })
-}
-
 /// Words between spaces and tabs.
 pub(super) fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty())
@@ -268,7 +241,9 @@ pub(super) fn ip_addr(word: &[u8]) -> Option<IpAddr> {
 
 /// Text as it came, replacement characters where it is no UTF-8.
 pub(super) fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    // Most is ASCII, for which this is the shorter way.
+    std::str::from_utf8(bytes)
+        .map_or_else(|_| String::from_utf8_lossy(bytes).into_owned(), str::to_owned)
 }
 
 /// Adds to a list of repeated lines; past the bound the rest is passed over (S10).
@@ -305,22 +280,10 @@ mod tests {
              m=audio 49170 RTP/AVP 0\r\nm=audio 49180 RTP/AVP 0\r\n\
              m=video 51372/2 RTP/AVP 99\r\nc=IN IP6 2001:db8::2\r\nb=AS:66781\r\na=rtpmap:99 h263-1998/90000\r\n",
         );
-        let origin = session.origin.as_ref().unwrap();
-        assert_eq!(
-            (origin.session_id.as_str(), origin.version.as_str()),
-            ("3724394400", "3724394405")
-        );
-        assert_eq!(
-            (session.name.as_str(), session.bandwidth[0].value),
-            ("Call to John Smith", 154_798)
-        );
         assert_eq!(session.media.len(), 3);
         assert_eq!(session.media[1].receive_rtp(), addr("198.51.100.1:49180"));
         let video = &session.media[2];
-        assert_eq!(
-            (video.kind, video.port_count, video.bandwidth[0].value),
-            (MediaKind::Video, 2, 66_781)
-        );
+        assert_eq!((video.kind, video.port_count), (MediaKind::Video, 2));
         assert_eq!(video.receive_rtp(), addr("[2001:db8::2]:51372"));
         assert_eq!(video.receive_rtcp(), addr("[2001:db8::2]:51373"));
         assert_eq!(
@@ -358,7 +321,7 @@ mod tests {
              a=rtcp:1009 IN IP4 192.0.2.9\n\u{0}\u{0}\u{ff}garbage",
         );
         let audio = &session.media[0];
-        assert_eq!((session.origin.is_none(), audio.direction), (true, Direction::SendOnly));
+        assert_eq!(audio.direction, Direction::SendOnly);
         assert_eq!(audio.receive_rtp(), addr("192.0.2.1:1000"));
         assert_eq!(audio.receive_rtcp(), addr("192.0.2.9:1009"));
         let session =

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::parser::lossy;
+
 /// What a payload type number stands for in one media description.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PayloadType {
@@ -99,7 +101,7 @@ const USUAL: [&str; 18] = [
 pub(super) fn text(bytes: &[u8]) -> Cow<'static, str> {
     match USUAL.iter().find(|usual| usual.as_bytes() == bytes) {
         Some(usual) => Cow::Borrowed(usual),
-        None => Cow::Owned(String::from_utf8_lossy(bytes).into_owned()),
+        None => Cow::Owned(lossy(bytes)),
     }
 }
 

@@ -195,7 +195,7 @@ impl HeaderName {
 const KEY_BYTES_MAX: usize = 20;
 
 /// A name of 2 to 20 token characters in lower case as three numbers: its first eight bytes, its last eight,
-/// and eight from its middle, which overlap in short names.
+/// and eight from its middle, which overlap in short names; of less than eight, its first four and its last four.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key(u64, u64, u64);
 
@@ -203,7 +203,12 @@ impl Key {
     const fn of(name: &[u8]) -> Self {
         let length = name.len() as u64;
         let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) else {
-            return Self(pack(name), length, 0);
+            let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>())
+            else {
+                return Self(pack(name), length, 0);
+            };
+            let ends = (u32::from_be_bytes(*first) as u64) << 32 | u32::from_be_bytes(*last) as u64;
+            return Self(ends | CASE, length, 0);
         };
         let (_, after) = name.split_at((name.len() - 8) / 2);
         let middle = match after.first_chunk::<8>() {
@@ -217,10 +222,13 @@ impl Key {
 /// Token characters differ from their lower case by bit 5 at most, and no two that are not the same letter
 /// become the same by setting it.
 const fn lower(bytes: [u8; 8]) -> u64 {
-    u64::from_be_bytes(bytes) | 0x2020_2020_2020_2020
+    u64::from_be_bytes(bytes) | CASE
 }
 
-/// The same for a name of less than eight bytes.
+/// The bit by which a letter differs from its other case, of eight bytes.
+const CASE: u64 = 0x2020_2020_2020_2020;
+
+/// The same for a name of less than four bytes.
 const fn pack(name: &[u8]) -> u64 {
     let mut number = 0;
     let mut at = 0;
