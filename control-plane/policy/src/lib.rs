@@ -49,9 +49,9 @@ pub fn decide(rules: RuleSet, facts: &Facts<'_>) -> Decision {
         RuleSet::RecordAll => (Answer::Record, "recording.default=all"),
         RuleSet::RecordNone => (Answer::Ignore, "recording.default=none"),
     };
-    let named = |party: Option<&str>| party.unwrap_or("unknown").to_owned();
+    let (from, to) = (facts.from.unwrap_or("unknown"), facts.to.unwrap_or("unknown"));
     let trace = vec![
-        format!("parties: from {}, to {}", named(facts.from), named(facts.to)),
+        format!("parties: from {from}, to {to}"),
         format!("no policy names them: {rule} applies"),
     ];
     Decision { answer, rule, trace }

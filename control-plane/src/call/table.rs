@@ -128,7 +128,7 @@ impl CallTable {
             ended_ns: None,
             end_reason: None,
             heard_ns: opening.at_ns,
-            legs: Vec::new(),
+            legs: Vec::with_capacity(1),
             announced: Vec::new(),
             aliases: Vec::new(),
             left_out: Vec::new(),

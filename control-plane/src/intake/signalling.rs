@@ -202,7 +202,7 @@ impl Signalling {
         message: &Message<'_>,
         table: &mut CallTable,
     ) {
-        let call_id = String::from_utf8_lossy(message.call_id()).into_owned();
+        let call_id = sip::text(message.call_id()).into_owned();
         let opening = Opening {
             id: call_identity(at_ns, message),
             call_id: call_id.clone(),
@@ -245,21 +245,28 @@ fn call_identity(at_ns: u64, message: &Message<'_>) -> String {
 
 /// `user@host`, a bare number, or the URI as it came. IPv6 hosts stand in brackets (RFC 3261 section 25.1).
 fn address_text(address: &NameAddr<'_>) -> Option<String> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let Some(uri) = address.sip_uri() else {
-        return Some(text(address.uri)).filter(|uri| !uri.is_empty());
+        return Some(sip::text(address.uri).into_owned()).filter(|uri| !uri.is_empty());
     };
-    let host =
-        if uri.host.contains(&b':') { format!("[{}]", text(uri.host)) } else { text(uri.host) };
-    match (uri.user, host.is_empty()) {
-        (Some(user), true) => Some(text(user)),
-        (Some(user), false) => Some(format!("{}@{host}", text(user))),
-        (None, is_empty) => (!is_empty).then_some(host),
+    let mut text = String::with_capacity(address.uri.len());
+    if let Some(user) = uri.user {
+        text.push_str(&sip::text(user));
     }
+    if uri.host.is_empty() {
+        return uri.user.is_some().then_some(text);
+    }
+    if uri.user.is_some() {
+        text.push('@');
+    }
+    let is_ipv6 = uri.host.contains(&b':');
+    text.push_str(if is_ipv6 { "[" } else { "" });
+    text.push_str(&sip::text(uri.host));
+    text.push_str(if is_ipv6 { "]" } else { "" });
+    Some(text)
 }
 
 fn tag_text(address: &NameAddr<'_>) -> Option<String> {
-    address.tag.map(|tag| String::from_utf8_lossy(tag).into_owned())
+    address.tag.map(|tag| sip::text(tag).into_owned())
 }
 
 /// What the trace says of events that change nothing else.
