@@ -18,7 +18,7 @@ const TRANSACTION_ROWS: usize = 2000;
 const GATHER: Duration = Duration::from_millis(20);
 /// Rows that go to the thread at once where nobody waits for them. Pages of indexes are written once for all of
 /// them.
-const PILE_ROWS: usize = 8000;
+const PILE_ROWS: usize = 4000;
 /// Piles that may wait: memory for some KiB a row.
 const QUEUE_PILES: usize = 2;
 /// How long after a failure the same batch is tried again.
