@@ -99,13 +99,13 @@ pub(super) fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> 
 }
 
 fn separator_at(bytes: &[u8], separator: u8) -> Option<usize> {
-    let first = memchr3(separator, b'"', b'<', bytes)?;
+    let first = find(separator, bytes)?;
     // Nothing before it that could hide it: the usual case.
-    if bytes[first] == separator {
+    if find(b'"', &bytes[..first]).is_none() && find(b'<', &bytes[..first]).is_none() {
         return Some(first);
     }
     let mut in_brackets = false;
-    let mut at = first;
+    let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
             b'"' if !in_brackets => {
