@@ -7,7 +7,7 @@ const REACH_LINES: usize = 6;
 
 /// Files that may hold `unsafe`, and what for. The XDP program is unsafe by nature: each access to a packet or
 /// a map goes through a pointer that the verifier has seen.
-const NAMED: [(&str, &str); 20] = [
+const NAMED: [(&str, &str); 21] = [
     ("capture/ipc/src/socket.rs", "SOCK_SEQPACKET, which std lacks"),
     ("capture/line/src/prefetch.rs", "a hint to the cache"),
     ("capture/line/src/region.rs", "locked memory"),
