@@ -141,7 +141,7 @@ impl DelayLine for BpfRing {
             source: self.source,
             hint,
         };
-        Some(Held { meta, frame, next })
+        Some(Held { meta, frame, at: position, next })
     }
 
     #[inline]

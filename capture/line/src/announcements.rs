@@ -71,7 +71,7 @@ mod tests {
             source: 0,
             hint: Hint::Media,
         };
-        let held = Held { meta, frame: &frame, next: 0 };
+        let held = Held { meta, frame: &frame, at: 0, next: 0 };
         let pair = held.pair().expect("endpoints");
         assert_eq!(pair, Pair { src, dst });
         let mut announcements = Announcements::new();

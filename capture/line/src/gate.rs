@@ -91,10 +91,10 @@ impl<L: DelayLine> Gate<L> {
     #[inline(always)]
     fn scan_one(&mut self, exit: &mut Exit, hash: Hash) {
         let Some(held) = self.line.peek(self.scanned) else { return };
-        let (next, ts_ns) = (held.next, held.meta.ts_ns);
+        let (position, next, ts_ns) = (held.at, held.next, held.meta.ts_ns);
         if held.meta.hint == Hint::Media {
             if let Some(pair) = exit.arrive(&held, hash) {
-                self.wait(Waiter { position: self.scanned, ts_ns }, &pair, exit);
+                self.wait(Waiter { position, ts_ns }, &pair, exit);
             }
         } else {
             self.scan_other(exit);

@@ -40,6 +40,8 @@ impl Hint {
 pub struct Held<'a> {
     pub meta: Meta,
     pub frame: &'a [u8],
+    /// Position of this record itself: what lies between it and the last one is nobody's.
+    pub at: u64,
     /// Position of the record behind this one.
     pub next: u64,
 }

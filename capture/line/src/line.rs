@@ -16,6 +16,7 @@ use crate::{
     drain::{Door, Drain, open_rings},
     error::LineError,
     frame::Frame,
+    limits::FRAME_BYTES_MAX,
     options::LineOptions,
     producer::Producer,
     reassembly::ReassemblyStats,
@@ -87,6 +88,7 @@ impl Line {
         self.producer.publish_all_before(now_ns);
         self.drain.set_lost_elsewhere(self.lost_before_the_rings());
         self.drain.run(now_ns);
+        self.rewind();
         debug_assert_eq!(self.stats().unaccounted(), 0, "CAP-8");
     }
 
@@ -96,7 +98,16 @@ impl Line {
     /// As [`Drain::apply`].
     pub fn apply(&mut self, command: &Command) -> Result<(), LineError> {
         self.producer.apply(command);
-        self.drain.apply(command)
+        let applied = self.drain.apply(command);
+        // What waited may have left.
+        self.rewind();
+        applied
+    }
+
+    /// Media goes on at the ring's start where nothing waits: pages that were never used cost no memory.
+    fn rewind(&mut self) {
+        // As much as comes until the next run, and a frame; twice, for what a record takes besides its frame.
+        self.producer.rewind(2 * (self.run_bytes + FRAME_BYTES_MAX) as u64);
     }
 
     /// Whether someone decides.

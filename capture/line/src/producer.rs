@@ -75,6 +75,11 @@ impl Producer {
         self.media.set_heard(now_ns);
     }
 
+    /// Lets the media ring begin anew where it is empty; see [`Sender::rewind`].
+    pub fn rewind(&mut self, room: u64) {
+        self.media.rewind(room);
+    }
+
     /// Takes over what a command says of steering.
     pub fn apply(&mut self, command: &Command) {
         self.tables.apply(command);

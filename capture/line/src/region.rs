@@ -1,4 +1,4 @@
-//! A region of anonymous memory that a ring lives in: mapped, locked and thereby populated, kept out of core
+//! A region of anonymous memory that a ring lives in: mapped, populated, locked, kept out of core
 //! dumps. Media that waits for its verdict must reach no disk, neither by swap nor by a dump
 //! (CAP-9), so a region that could not be locked says so and the caller decides.
 //!
@@ -40,8 +40,7 @@ pub struct Kernel;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Residence {
     Locked,
-    /// Pages come when they are touched, and may be swapped: fit for replay, which often touches few, and for
-    /// tests; to be warned of in live capture.
+    /// Pages may be swapped: fit for replay and tests, to be warned of in live capture.
     Pageable,
 }
 
@@ -75,22 +74,21 @@ impl Region {
     /// # Errors
     /// As [`Region::locked`].
     pub fn locked_by(kernel: &impl LockPages, bytes: usize) -> Result<Self, RegionError> {
-        let mut region = Self::mapped(bytes)?;
+        let region = Self::mapped(bytes, Residence::Locked)?;
         kernel.lock(region.start.as_ptr(), bytes).map_err(|source| RegionError::LockRefused {
             bytes,
             limit_bytes: lock_limit_bytes(),
             source,
         })?;
-        region.residence = Residence::Locked;
         Ok(region)
     }
 
-    /// Memory that comes when it is touched and that the kernel may swap.
+    /// Memory that the kernel may swap. A page of it comes when it is first touched.
     ///
     /// # Errors
     /// [`RegionError::Map`] when there is no memory, [`RegionError::Size`] for an odd size.
     pub fn pageable(bytes: usize) -> Result<Self, RegionError> {
-        Self::mapped(bytes)
+        Self::mapped(bytes, Residence::Pageable)
     }
 
     /// Its length.
@@ -105,16 +103,17 @@ impl Region {
         self.residence
     }
 
-    fn mapped(bytes: usize) -> Result<Self, RegionError> {
+    fn mapped(bytes: usize, residence: Residence) -> Result<Self, RegionError> {
         use crate::limits::{RING_BYTES_MAX, RING_BYTES_MIN};
         if !bytes.is_power_of_two() || !(RING_BYTES_MIN..=RING_BYTES_MAX).contains(&bytes) {
             return Err(RegionError::Size { bytes, min: RING_BYTES_MIN, max: RING_BYTES_MAX });
         }
-        let start = backing::map(bytes).map_err(|source| RegionError::Map { bytes, source })?;
+        let start =
+            backing::map(bytes, residence).map_err(|source| RegionError::Map { bytes, source })?;
         Ok(Self {
             start,
             bytes,
-            residence: Residence::Pageable,
+            residence,
             #[cfg(loom)]
             shadow: (0..bytes / 8).map(|_| loom::cell::UnsafeCell::new(())).collect(),
         })
@@ -236,7 +235,9 @@ mod backing {
 
     use std::ptr::{NonNull, null_mut};
 
-    pub(super) fn map(bytes: usize) -> std::io::Result<NonNull<u8>> {
+    use super::Residence;
+
+    pub(super) fn map(bytes: usize, residence: Residence) -> std::io::Result<NonNull<u8>> {
         // SAFETY: a fresh anonymous mapping touches no memory that exists.
         let start = unsafe {
             libc::mmap(
@@ -252,9 +253,14 @@ mod backing {
             return Err(std::io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast::<u8>()).ok_or(std::io::ErrorKind::OutOfMemory)?;
-        // Nothing is populated here: locking does it, after the advice, so that huge pages are used. Each
-        // piece of advice may be refused by an older kernel without harm.
-        for advice in [libc::MADV_DONTDUMP, libc::MADV_HUGEPAGE] {
+        // Populated after the advice, not by MAP_POPULATE, so that huge pages are used. Each piece
+        // of advice may be refused by an older kernel without harm: pages then come when touched.
+        let whole = [libc::MADV_DONTDUMP, libc::MADV_HUGEPAGE, libc::MADV_POPULATE_WRITE];
+        let advice = match residence {
+            Residence::Locked => &whole[..],
+            Residence::Pageable => &whole[..1],
+        };
+        for &advice in advice {
             // SAFETY: the range is the mapping just made, and no advice here discards data.
             unsafe { libc::madvise(start.as_ptr().cast(), bytes, advice) };
         }
@@ -276,11 +282,13 @@ mod backing {
         ptr::NonNull,
     };
 
+    use super::Residence;
+
     fn layout(bytes: usize) -> Layout {
         Layout::from_size_align(bytes, 4096).expect("a power of two below the limit")
     }
 
-    pub(super) fn map(bytes: usize) -> std::io::Result<NonNull<u8>> {
+    pub(super) fn map(bytes: usize, _: Residence) -> std::io::Result<NonNull<u8>> {
         // SAFETY: the layout is not empty, because the region's least size is not.
         let start = unsafe { alloc_zeroed(layout(bytes)) };
         NonNull::new(start).ok_or_else(|| std::io::ErrorKind::OutOfMemory.into())

@@ -79,6 +79,8 @@ pub struct Sender {
     published: u64,
     /// The consumer's `tail` when last looked at (R4).
     tail_seen: u64,
+    /// The next record goes to the region's start.
+    rewinds: bool,
 }
 
 /// The consumer's end.
@@ -103,7 +105,13 @@ pub fn ring(region: Region) -> (Sender, Receiver) {
         heard_ns: CachePadded::new(AtomicU64::new(0)),
         lost: CachePadded::new(Lost { packets: AtomicU64::new(0), bytes: AtomicU64::new(0) }),
     });
-    let sender = Sender { shared: Arc::clone(&shared), written: 0, published: 0, tail_seen: 0 };
+    let sender = Sender {
+        shared: Arc::clone(&shared),
+        written: 0,
+        published: 0,
+        tail_seen: 0,
+        rewinds: false,
+    };
     (sender, Receiver { shared, released: 0, head_seen: 0 })
 }
 
@@ -121,7 +129,7 @@ impl Sender {
         let span = span_of(frame.len());
         let place = self.written & shared.mask;
         let to_end = shared.capacity() - place;
-        let filler = if span > to_end { to_end } else { 0 };
+        let filler = if span > to_end || self.rewinds { to_end } else { 0 };
         let next = self.written + filler + span;
         if next - self.tail_seen > shared.capacity() {
             // R3: acquire, so that the consumer's reads of the released bytes lie behind.
@@ -144,7 +152,17 @@ impl Sender {
             shared.region.write(place + HEADER_BYTES, frame);
         }
         self.written = next;
+        self.rewinds = false;
         Ok(())
+    }
+
+    /// Where nothing is held, and more than `room` bytes of the region were used, goes on at its start: the same
+    /// memory again, which is in the caches still, instead of all that there is, one lap after the other. Until
+    /// the consumer has looked again, only what was used so far can be used: `room` at least.
+    pub fn rewind(&mut self, room: u64) {
+        let place = self.written & self.shared.mask;
+        let is_far = place > room && self.shared.capacity() <= u64::from(FILLER);
+        self.rewinds = is_far && self.used_bytes() == 0;
     }
 
     /// Shows the consumer everything pushed so far.
@@ -233,7 +251,7 @@ impl Receiver {
                 "a record is whole"
             );
             let frame = shared.region.slice(place + HEADER_BYTES, header.frame_len as usize);
-            Some(header.held(frame, next))
+            Some(header.held(frame, position, next))
         }
     }
 
@@ -372,7 +390,7 @@ impl Header {
     }
 
     #[inline]
-    fn held<'a>(&self, frame: &'a [u8], next: u64) -> Held<'a> {
+    fn held<'a>(&self, frame: &'a [u8], at: u64, next: u64) -> Held<'a> {
         let meta = Meta {
             ts_ns: self.ts_ns,
             wire_len: self.wire_len,
@@ -384,7 +402,7 @@ impl Header {
             source: self.source,
             hint: Hint::from_stored(self.hint),
         };
-        Held { meta, frame, next }
+        Held { meta, frame, at, next }
     }
 }
 

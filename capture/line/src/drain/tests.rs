@@ -106,7 +106,7 @@ impl DelayLine for KernelLine {
             source: 3,
             hint: *hint,
         };
-        Some(Held { meta, frame, next: position + 1 })
+        Some(Held { meta, frame, at: position, next: position + 1 })
     }
 
     fn release(&mut self, position: u64) {
