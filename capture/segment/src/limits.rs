@@ -46,9 +46,9 @@ pub const READ_BYTES: usize = 256 << 10;
 /// What is read of a record by itself; longer ones are read whole. Most hold 20 ms of speech.
 pub const PIECE_BYTES: u64 = 320;
 /// Where the next record lies so close to the last, it is read together with its neighbours,
-pub const NEAR_BYTES: u64 = 512;
-/// of this length.
-pub const RUN_BYTES: u64 = 8 << 10;
+pub const NEAR_BYTES: u64 = 3 << 10;
+/// of this length: so much is copied in the time of two or three system calls.
+pub const RUN_BYTES: u64 = 16 << 10;
 /// Segments that a `Log` keeps open.
 pub const OPEN_MAX: usize = 64;
 /// Segments of which a `Log` remembers, when they are not open any more, which blocks it has checked.
