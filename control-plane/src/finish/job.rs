@@ -1,6 +1,5 @@
 //! One call becomes a recording: choose its streams, take their packets from the log, render, make durable.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -20,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::places::Places;
 use super::rows::{self, Findings};
-use super::source::{FlowRecords, LogPackets, SharedLog, Shelf, Walk};
+use super::source::{FlowRecords, Library, LogPackets, SharedLog, Shelf, Walk};
 use crate::call::media::Flow;
 use crate::call::select::{self, Heard, Question, Selection};
 use crate::call::{Call, Party};
@@ -53,7 +52,7 @@ impl Workshop<'_> {
     /// It cannot be opened.
     pub fn open_log(&self) -> Result<SharedLog, Arc<SegmentError>> {
         let log = Log::open(&segments_dir(self.data_dir)).map_err(Arc::new)?;
-        Ok(Rc::new(RefCell::new(log)))
+        Ok(Library::new(log))
     }
 }
 
@@ -81,10 +80,10 @@ pub fn finish<'c, 's>(
     shop: &'c Workshop<'s>,
     log: &SharedLog,
 ) -> impl Iterator<Item = Result<Done, JobError>> + use<'c, 's> {
-    let mut walk = Walk::default();
+    let mut walk = Walk::new(log);
     let orders: Vec<Order<'c>> =
-        calls.iter().map(|call| Order::new(call, shop, log, &mut walk)).collect();
-    let mut records = walk.run(&mut log.borrow_mut());
+        calls.iter().map(|call| Order::new(call, shop, &mut walk)).collect();
+    let mut records = walk.run();
     orders.into_iter().map(move |order| order.finish(&mut records, shop))
 }
 
@@ -118,9 +117,9 @@ pub fn render_so_far(
     sink: &mut dyn io::Write,
 ) -> Result<Option<RenderReport>, JobError> {
     let log = shop.open_log().map_err(|source| JobError::Log { source })?;
-    let mut walk = Walk::default();
-    let order = Order::new(call, shop, &log, &mut walk);
-    let mut records = walk.run(&mut log.borrow_mut());
+    let mut walk = Walk::new(&log);
+    let order = Order::new(call, shop, &mut walk);
+    let mut records = walk.run();
     let packets = Gathered::of(&order, &mut records);
     let inputs = packets.inputs(call, &order.selection);
     match earwitness_recording::render(&inputs, shop.options, sink, shop.decoders) {
@@ -139,13 +138,13 @@ struct Order<'c> {
 }
 
 impl<'c> Order<'c> {
-    fn new(call: &'c Call, shop: &Workshop<'_>, log: &SharedLog, walk: &mut Walk<'c>) -> Self {
+    fn new(call: &'c Call, shop: &Workshop<'_>, walk: &mut Walk<'c>) -> Self {
         let selection = selection(call, shop);
-        let shelf = Shelf::new(log);
+        let shelf = Rc::clone(walk.shelf());
         let mut flows = BTreeMap::new();
         if call.is_recorded() {
             for heard in &selection.heard {
-                let add = || walk.add(&call.media.flows[heard.flow], &shelf);
+                let add = || walk.add(&call.media.flows[heard.flow]);
                 flows.entry(heard.flow).or_insert_with(add);
             }
         }

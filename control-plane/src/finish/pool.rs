@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 /// Jobs handed to the threads ahead of their work.
 const QUEUE_JOBS: usize = 256;
 /// Packets of the calls that are finished together: about what is kept of their payloads in memory.
-const BATCH_PACKETS: u64 = 250_000;
+const BATCH_PACKETS: u64 = 170_000;
 /// For so long a thread keeps its log open while there are calls: segments that were removed meanwhile keep their
 /// room on the disk until then.
 const LOG_HELD_MAX: Duration = Duration::from_secs(10);

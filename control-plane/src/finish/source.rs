@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::ops::Range;
 use std::rc::Rc;
 
 use earwitness_catalog::Packets;
@@ -15,62 +16,113 @@ use crate::call::media::{Chain, Flow, ssrc_of};
 /// Records of one flow may leave the ring in another order than they arrived, but never by more than this.
 const DISORDER_MAX_NS: u64 = 2_000_000_000;
 
-/// Payloads that are kept when chains are walked, in bytes: five minutes of ten calls. What is beyond is read from
+/// Payloads that are kept when chains are walked, in bytes: three minutes of ten calls. What is beyond is read from
 /// the log again, twice.
-const KEPT_BYTES_MAX: usize = 48 << 20;
+const KEPT_BYTES_MAX: usize = 32 << 20;
+
+/// Each flow keeps its payloads in pieces of this size, so that those lie together that are read together.
+const PIECE_BYTES: usize = 16 << 10;
+
+/// Memory for the places of so many packets is reserved at once.
+const PLACES_EXPECTED_MAX: usize = 1 << 16;
+
+/// A payload of most codecs with its RTP header, to know how much memory a walk needs.
+const PAYLOAD_BYTES: usize = 180;
 
 /// The log, as the calls share it that are finished one after the other.
-pub type SharedLog = Rc<RefCell<Log>>;
+pub type SharedLog = Rc<Library>;
+
+/// A log, and memory for what is read of it.
+#[derive(Debug)]
+pub struct Library {
+    log: RefCell<Log>,
+    /// Used again: fresh memory costs as much as reading does.
+    spare: RefCell<Vec<u8>>,
+}
+
+impl Library {
+    #[must_use]
+    pub fn new(log: Log) -> SharedLog {
+        Rc::new(Self { log: RefCell::new(log), spare: RefCell::default() })
+    }
+}
 
 /// Where one RTP packet lies.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     lane: LaneId,
-    kept: Option<Kept>,
+    kept: Kept,
     pos: RecordPos,
     ts_ns: u64,
     ssrc: u32,
 }
 
-/// Where a payload lies among those that are kept.
-#[derive(Debug, Clone, Copy)]
+/// Where a payload lies among those that are kept; one without a length is not.
+#[derive(Debug, Clone, Copy, Default)]
 struct Kept {
-    at: u32,
     length: u16,
+    at: u32,
 }
 
-/// What was read of the log for one call.
+const _: () = assert!(KEPT_BYTES_MAX <= u32::MAX as usize && PIECE_BYTES <= KEPT_BYTES_MAX);
+
+/// What was read of the log for some calls.
 #[derive(Debug)]
 pub struct Shelf {
-    log: SharedLog,
+    library: SharedLog,
     payloads: RefCell<Vec<u8>>,
 }
 
 impl Shelf {
     /// Nothing is kept yet.
     #[must_use]
-    pub fn new(log: &SharedLog) -> Rc<Self> {
-        Rc::new(Self { log: Rc::clone(log), payloads: RefCell::default() })
+    pub fn new(library: &SharedLog) -> Rc<Self> {
+        let mut payloads = library.spare.take();
+        payloads.clear();
+        Rc::new(Self { library: Rc::clone(library), payloads: RefCell::new(payloads) })
     }
 
     /// Hands a packet's payload to `visit`.
     fn payload<T>(&self, place: &Place, visit: impl FnOnce(&[u8]) -> T) -> Result<T, ReadError> {
-        match place.kept {
-            Some(Kept { at, length }) => {
-                Ok(visit(&self.payloads.borrow()[at as usize..][..usize::from(length)]))
-            }
-            None => Ok(visit(self.log.borrow_mut().read(place.lane, place.pos)?.payload())),
+        let Kept { length, at } = place.kept;
+        if length > 0 {
+            return Ok(visit(&self.payloads.borrow()[at as usize..][..usize::from(length)]));
         }
+        Ok(visit(self.library.log.borrow_mut().read(place.lane, place.pos)?.payload()))
     }
 
-    fn keep(&self, payload: &[u8]) -> Option<Kept> {
+    /// Makes room for this many packets, as far as there may be room.
+    fn expect(&self, packets: u64) {
+        let bytes = usize::try_from(packets).unwrap_or(usize::MAX).saturating_mul(PAYLOAD_BYTES);
         let mut payloads = self.payloads.borrow_mut();
-        let kept = Kept {
-            at: u32::try_from(payloads.len()).ok()?,
-            length: u16::try_from(payload.len()).ok()?,
-        };
-        payloads.extend_from_slice(payload);
-        Some(kept)
+        let wanted = bytes.min(KEPT_BYTES_MAX).saturating_sub(payloads.len());
+        payloads.reserve_exact(wanted);
+    }
+
+    /// Copies a payload into the flow's piece, or into a new one; `left` says how many of its packets are to come.
+    fn keep(&self, piece: &mut Range<usize>, payload: &[u8], left: u64) -> Kept {
+        let mut payloads = self.payloads.borrow_mut();
+        if piece.len() < payload.len() {
+            let rest = usize::try_from(left).unwrap_or(usize::MAX).saturating_mul(payload.len());
+            let bytes = rest.min(PIECE_BYTES).max(payload.len());
+            let start = payloads.len();
+            if start + bytes > KEPT_BYTES_MAX {
+                return Kept::default();
+            }
+            payloads.resize(start + bytes, 0);
+            *piece = start..start + bytes;
+        }
+        let at = piece.start;
+        let Ok(length) = u16::try_from(payload.len()) else { return Kept::default() };
+        payloads[at..at + payload.len()].copy_from_slice(payload);
+        piece.start += payload.len();
+        Kept { length, at: at as u32 }
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        self.library.spare.replace(self.payloads.take());
     }
 }
 
@@ -109,16 +161,18 @@ impl Place {
 
 /// Walks the chains of flows, all at once and backwards through the log: where calls lie side by side in it, what
 /// was read for one is at hand for the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Walk<'c> {
     steps: BinaryHeap<Step>,
     flows: Vec<Walked<'c>>,
+    shelf: Rc<Shelf>,
 }
 
 #[derive(Debug)]
 struct Walked<'c> {
     flow: &'c Flow,
-    shelf: Rc<Shelf>,
+    /// Where its next payloads are kept.
+    piece: Range<usize>,
     records: FlowRecords,
 }
 
@@ -132,11 +186,23 @@ struct Step {
 }
 
 impl<'c> Walk<'c> {
+    /// A walk without flows yet.
+    #[must_use]
+    pub fn new(library: &SharedLog) -> Self {
+        Self { steps: BinaryHeap::new(), flows: Vec::new(), shelf: Shelf::new(library) }
+    }
+
+    /// What the walk keeps.
+    #[must_use]
+    pub fn shelf(&self) -> &Rc<Shelf> {
+        &self.shelf
+    }
+
     /// Adds a flow; its records are at the returned place in what [`Self::run`] gives.
-    pub fn add(&mut self, flow: &'c Flow, shelf: &Rc<Shelf>) -> usize {
+    pub fn add(&mut self, flow: &'c Flow) -> usize {
         let at = self.flows.len();
-        let walked = Walked { flow, shelf: Rc::clone(shelf), records: FlowRecords::default() };
-        self.flows.push(walked);
+        let records = FlowRecords::default();
+        self.flows.push(Walked { flow, piece: 0..0, records });
         let first = |chain: &Chain| Step {
             lane: chain.lane,
             pos: chain.last,
@@ -148,10 +214,13 @@ impl<'c> Walk<'c> {
     }
 
     /// Walks to the beginning of every flow.
-    pub fn run(mut self, log: &mut Log) -> Vec<FlowRecords> {
-        let mut room = KEPT_BYTES_MAX;
+    #[must_use]
+    pub fn run(mut self) -> Vec<FlowRecords> {
+        let shelf = Rc::clone(&self.shelf);
+        let mut log = shelf.library.log.borrow_mut();
+        shelf.expect(self.flows.iter().map(|walked| walked.flow.packets).sum());
         while let Some(mut step) = self.steps.peek_mut() {
-            match self.flows[step.flow].take(log, &step, &mut room) {
+            match self.flows[step.flow].take(&mut log, &step, &shelf) {
                 Some(prev) if (Step { pos: prev, ..*step }).is_in_chain() => step.pos = prev,
                 _ => _ = PeekMut::pop(step),
             }
@@ -168,7 +237,7 @@ impl Step {
 
 impl Walked<'_> {
     /// Takes one record. Returns where the one before it lies; `None` at the flow's beginning.
-    fn take(&mut self, log: &mut Log, step: &Step, room: &mut usize) -> Option<RecordPos> {
+    fn take(&mut self, log: &mut Log, step: &Step, shelf: &Shelf) -> Option<RecordPos> {
         let (lane, pos) = (step.lane, step.pos);
         let record = match log.read(lane, pos) {
             Ok(record) => record,
@@ -185,9 +254,13 @@ impl Walked<'_> {
         if (self.flow.first_ns..=self.flow.last_ns).contains(&ts_ns)
             && let Some(ssrc) = ssrc_of(payload)
         {
-            let kept = if payload.len() <= *room { self.shelf.keep(payload) } else { None };
-            *room -= kept.map_or(0, |kept| usize::from(kept.length));
-            self.records.places.push(Place { lane, kept, pos, ts_ns, ssrc });
+            let Self { flow, piece, records } = self;
+            let left = flow.packets.saturating_sub(records.places.len() as u64);
+            if records.places.is_empty() {
+                records.places.reserve(usize::try_from(left).unwrap_or(0).min(PLACES_EXPECTED_MAX));
+            }
+            let kept = shelf.keep(piece, payload, left);
+            records.places.push(Place { lane, kept, pos, ts_ns, ssrc });
         }
         Some(record.meta.prev)
     }
@@ -216,8 +289,13 @@ impl LogPackets {
         let of_part = |(records, ssrc, until_ns): (&'a FlowRecords, u32, Option<u64>)| {
             records.places.iter().filter(move |place| place.is_of(ssrc, until_ns)).copied()
         };
-        let mut places: Vec<Place> = parts.flat_map(of_part).collect();
-        places.sort_by_key(|place| place.ts_ns);
+        let mut places = Vec::new();
+        for part in parts {
+            // Most flows have one voice.
+            places.reserve_exact(part.0.places.len());
+            places.extend(of_part(part));
+        }
+        places.sort_by_key(|place: &Place| place.ts_ns);
         Self { shelf: Rc::clone(shelf), places }
     }
 }
@@ -237,5 +315,126 @@ impl PacketSource for LogPackets {
         self.shelf
             .payload(&place, visit)
             .map_err(|source| SourceError::Unreadable { index, source: Box::new(source) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use earwitness_segment::{
+        LaneKind, RecordClass, RecordMeta, RecordPos, SegmentWriter, WriterOptions,
+    };
+    use earwitness_wire::Endpoint;
+
+    use super::*;
+    use crate::call::Party;
+
+    const LANE: LaneId = LaneId(3);
+
+    /// An RTP packet of a length of its own.
+    fn packet(flow: u32, number: u64) -> Vec<u8> {
+        let mut packet = vec![0x80, 0, 0, number as u8, 0, 0, 0, 0];
+        packet.extend(flow.to_be_bytes());
+        packet.extend((0..160 + number % 7 * 40).map(|at| (at * 31 + number) as u8 ^ flow as u8));
+        packet
+    }
+
+    /// Flows whose records lie side by side, as they end in the log.
+    fn write(segments: &std::path::Path, flows: u32, packets: u64) -> Vec<Flow> {
+        let options = WriterOptions::default();
+        let mut writer =
+            SegmentWriter::open(segments, LANE, LaneKind::Media, options).expect("a lane");
+        let mut last = vec![RecordPos::NONE; flows as usize];
+        for number in 0..packets {
+            for flow in 0..flows {
+                let packet = packet(flow, number);
+                let meta = RecordMeta {
+                    ts_ns: 1 + number,
+                    prev: last[flow as usize],
+                    flow,
+                    frame_len: 0,
+                    wire_len: packet.len() as u32,
+                    l3: 0,
+                    payload: 0,
+                    payload_len: packet.len() as u16,
+                    class: RecordClass::Media,
+                    link: 0,
+                    source: 0,
+                    verdict: 0,
+                };
+                last[flow as usize] = writer.append(&meta, &packet).expect("room");
+            }
+        }
+        writer.flush();
+        let flow = |last| Flow {
+            src: Endpoint::default(),
+            dst: Endpoint::default(),
+            receiver: Party::Caller,
+            first_ns: 1,
+            last_ns: packets,
+            packets,
+            chains: vec![Chain { lane: LANE, last, first_seq: 1 }],
+            ssrcs: Vec::new(),
+        };
+        last.into_iter().map(flow).collect()
+    }
+
+    fn check(packets: &LogPackets, flow: u32, count: u64) {
+        assert_eq!(packets.count() as u64, count);
+        for number in 0..count {
+            let mut seen = false;
+            let mut visit = |there: MediaPacket<'_>| {
+                assert_eq!(there.arrival_ns, 1 + number);
+                assert_eq!(there.payload, packet(flow, number), "packet {number} of flow {flow}");
+                seen = true;
+            };
+            packets.read(number as usize, &mut visit).expect("readable");
+            assert!(seen);
+        }
+    }
+
+    /// CAP-3: what is kept of a flow is what the log has of it, packet by packet, and so is what was not kept; the
+    /// memory is used again.
+    #[test]
+    fn each_flow_has_its_own_packets() {
+        const FLOWS: u32 = 3;
+        const PACKETS: u64 = 500;
+        let folder = tempfile::tempdir().expect("a folder");
+        let flows = write(folder.path(), FLOWS, PACKETS);
+        let library = Library::new(Log::open(folder.path()).expect("a log"));
+        for _ in 0..2 {
+            let mut walk = Walk::new(&library);
+            let shelf = Rc::clone(walk.shelf());
+            for flow in &flows {
+                walk.add(flow);
+            }
+            let mut records = walk.run();
+            let of_voice = |records: &FlowRecords, flow| {
+                LogPackets::of_voice(&shelf, std::iter::once((records, flow, None)))
+            };
+            for (flow, records) in (0..).zip(&mut records) {
+                assert!(records.places.iter().all(|place| place.kept.length > 0));
+                check(&of_voice(records, flow), flow, PACKETS);
+                records.places.iter_mut().step_by(3).for_each(|place| place.kept = Kept::default());
+                check(&of_voice(records, flow), flow, PACKETS);
+            }
+            drop(shelf);
+            assert!(library.spare.borrow().len() >= (FLOWS as usize) * (PACKETS as usize) * 172);
+        }
+    }
+
+    /// S10: no more is kept than there may be; what does not fit is read again.
+    #[test]
+    fn memory_has_a_bound() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let library = Library::new(Log::open(folder.path()).expect("a log"));
+        let shelf = Shelf::new(&library);
+        shelf.expect(u64::MAX);
+        let payload = vec![7; 60_000];
+        let mut piece = 0..0;
+        let kept = (0..).take_while(|_| shelf.keep(&mut piece, &payload, u64::MAX).length > 0);
+        assert_eq!(kept.count(), KEPT_BYTES_MAX / payload.len());
+        assert!(shelf.payloads.borrow().capacity() <= KEPT_BYTES_MAX);
+        // A smaller one may still fit; one of a flow that has room in its piece always does.
+        assert_eq!(shelf.keep(&mut piece, &payload[..100], 1).length, 100);
     }
 }
