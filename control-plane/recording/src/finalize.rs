@@ -74,8 +74,8 @@ pub struct FinishedRecording {
     pub report: RenderReport,
 }
 
-/// Audio is handed to the file system in pieces of this size.
-const WRITE_BYTES: usize = 256 * 1024;
+/// Audio is handed to the file system in pieces of this size at least; longer ones, as a WAV file's, as they come.
+const WRITE_BYTES: usize = 32 * 1024;
 /// No sidecar is longer: the trace of the longest call takes a few megabytes.
 const SIDECAR_BYTES_MAX: u64 = 256 << 20;
 
