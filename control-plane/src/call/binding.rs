@@ -30,11 +30,26 @@ pub struct Binding {
     pub until_ns: TsNs,
 }
 
+impl Binding {
+    const fn is_in_force(&self, at: TsNs) -> bool {
+        self.from_ns <= at && at < self.until_ns
+    }
+}
+
+/// What was found for one address, to be used again while nothing has changed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Found {
+    binding: Option<Binding>,
+    changes: u64,
+}
+
 /// All addresses that calls announced.
 #[derive(Debug, Default)]
 pub struct Bindings {
     /// Looked at for every packet: a quick hash, with a seed that nobody outside knows.
     by_endpoint: HashMap<Endpoint, Vec<Binding>, foldhash::quality::RandomState>,
+    /// Grows with each change.
+    changes: u64,
     /// Bindings given up because an endpoint had too many at once.
     pub overflowed: u64,
 }
@@ -52,6 +67,7 @@ impl Bindings {
         at_ns: TsNs,
         early_ns: u64,
     ) -> bool {
+        self.changes += 1;
         let list = self.by_endpoint.entry(endpoint).or_default();
         let mut from_ns = at_ns.saturating_sub(early_ns);
         for old in list.iter_mut() {
@@ -74,6 +90,7 @@ impl Bindings {
 
     /// Ends what `call` holds of `endpoint` at `at`. Returns whether nobody holds it now.
     pub fn close(&mut self, endpoint: &Endpoint, call: CallSlot, at: TsNs) -> bool {
+        self.changes += 1;
         let Some(list) = self.by_endpoint.get_mut(endpoint) else { return true };
         for old in list.iter_mut().filter(|old| old.call == call) {
             old.until_ns = old.until_ns.min(at.max(old.from_ns + 1));
@@ -84,6 +101,7 @@ impl Bindings {
     /// Forgets everything of `call` at `endpoint`, once its packets can no longer arrive. Returns whether no call
     /// has `endpoint` now, or had it until lately.
     pub fn forget(&mut self, endpoint: &Endpoint, call: CallSlot) -> bool {
+        self.changes += 1;
         let Entry::Occupied(mut entry) = self.by_endpoint.entry(*endpoint) else { return true };
         entry.get_mut().retain(|binding| binding.call != call);
         let is_free = entry.get().is_empty();
@@ -97,7 +115,22 @@ impl Bindings {
     #[must_use]
     pub fn find(&self, endpoint: &Endpoint, at: TsNs) -> Option<Binding> {
         let list = self.by_endpoint.get(endpoint)?;
-        list.iter().find(|binding| binding.from_ns <= at && at < binding.until_ns).copied()
+        list.iter().find(|binding| binding.is_in_force(at)).copied()
+    }
+
+    /// The same, of an address that was asked for before: `found` is what was found then, and what is found now.
+    #[must_use]
+    pub fn find_again(&self, endpoint: &Endpoint, at: TsNs, found: &mut Found) -> Option<Binding> {
+        let known = found.binding.filter(|_| found.changes == self.changes);
+        if known.is_some_and(|known| known.is_in_force(at)) {
+            return known;
+        }
+        let list = self.by_endpoint.get(endpoint).map_or(&[][..], Vec::as_slice);
+        let binding = list.iter().find(|binding| binding.is_in_force(at)).copied();
+        // Of several, another may come first at another time.
+        let only = binding.filter(|_| list.len() == 1);
+        *found = Found { binding: only, changes: self.changes };
+        binding
     }
 
     /// Who had `endpoint` last, if nobody has it at `at`.
@@ -159,6 +192,35 @@ mod tests {
         bindings.close(&port, slot(1), 300);
         assert!(bindings.announce(port, slot(1), Party::Caller, 250, 0));
         assert_eq!(bindings.find(&port, 100_000).map(|found| found.from_ns), Some(100));
+    }
+
+    /// CALL-4: what was found before holds for its time only, and no longer than the address is the call's.
+    #[test]
+    fn what_was_found_is_forgotten_with_every_change() {
+        let mut bindings = Bindings::default();
+        let port = Endpoint::default();
+        let mut found = Found::default();
+        assert_eq!(bindings.find_again(&port, 100, &mut found), None);
+        bindings.announce(port, slot(1), Party::Caller, 100, EARLY_NS);
+        let mut find = |bindings: &Bindings, at| {
+            let again = bindings.find_again(&port, at, &mut found);
+            assert_eq!(again, bindings.find(&port, at));
+            again.map(|binding| binding.call)
+        };
+        assert_eq!(find(&bindings, 100), Some(slot(1)));
+        assert_eq!(find(&bindings, 101), Some(slot(1)));
+        assert_eq!(find(&bindings, 89), None);
+        bindings.close(&port, slot(1), 200);
+        assert_eq!(find(&bindings, 200), None);
+        bindings.announce(port, slot(2), Party::Caller, 180, EARLY_NS);
+        for (at, call) in [(179, 1), (180, 2), (179, 1), (181, 2)] {
+            assert_eq!(find(&bindings, at), Some(slot(call)));
+        }
+        bindings.forget(&port, slot(1));
+        assert_eq!(find(&bindings, 179), None);
+        assert_eq!(find(&bindings, 181), Some(slot(2)));
+        bindings.forget(&port, slot(2));
+        assert_eq!(find(&bindings, 181), None);
     }
 
     #[test]

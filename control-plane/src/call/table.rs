@@ -7,7 +7,7 @@ use earwitness_ipc::{FlowSeen, VerdictChange};
 use earwitness_policy::{Answer, Facts, RuleSet};
 use earwitness_wire::{Endpoint, Verdict};
 
-use super::binding::{Bindings, TsNs};
+use super::binding::{Bindings, Found, TsNs};
 use super::limits::{ALIASES_PER_CALL_MAX, ENDPOINTS_PER_CALL_MAX};
 use super::media::{Added, Arrival, Media};
 use super::trace::Trace;
@@ -222,7 +222,18 @@ impl CallTable {
 
     /// A media record. Returns what it changed, or `None` if it is of no call.
     pub fn media(&mut self, src: Endpoint, dst: Endpoint, arrival: &Arrival) -> Option<Added> {
-        let Some(binding) = self.bindings.find(&dst, arrival.ts_ns) else {
+        self.media_again(src, dst, arrival, &mut Found::default())
+    }
+
+    /// The same, of a flow that was heard before: `found` is what its address was found to be then.
+    pub fn media_again(
+        &mut self,
+        src: Endpoint,
+        dst: Endpoint,
+        arrival: &Arrival,
+        found: &mut Found,
+    ) -> Option<Added> {
+        let Some(binding) = self.bindings.find_again(&dst, arrival.ts_ns, found) else {
             self.late_media(src, dst, arrival);
             return None;
         };

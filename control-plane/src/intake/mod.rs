@@ -3,6 +3,7 @@
 //! Sans-I/O: records come in, commands for capture and finished calls come out. Who reads the log, and when, is
 //! in `crate::follow`; the same intake serves live capture, replay, and the way back after a crash.
 
+mod recent;
 mod signalling;
 mod streams;
 
@@ -17,6 +18,7 @@ use crate::call::media::{Arrival, ssrc_of};
 use crate::call::table::CallTable;
 use crate::call::{Call, LedgerGap};
 use crate::metrics::Metrics;
+use recent::Recent;
 use signalling::Signalling;
 use streams::{Message, Streams};
 
@@ -29,6 +31,7 @@ pub struct Intake {
     pub table: CallTable,
     signalling: Signalling,
     streams: Streams,
+    recent: Recent,
     wire: Options,
     metrics: Arc<Metrics>,
     commands: Vec<Command>,
@@ -46,6 +49,7 @@ impl Intake {
             table,
             signalling: Signalling::new(Arc::clone(&metrics)),
             streams: Streams::default(),
+            recent: Recent::default(),
             wire,
             metrics,
             commands: Vec::new(),
@@ -66,14 +70,7 @@ impl Intake {
     }
 
     fn parse(&self, record: &Record<'_>) -> Option<Parsed> {
-        let link = match record.meta.link {
-            0 => LinkType::Ethernet,
-            1 => LinkType::RawIp,
-            2 => LinkType::Sll,
-            3 => LinkType::Sll2,
-            _ => return None,
-        };
-        earwitness_wire::parse_bytes(record.frame, link, &self.wire).ok()
+        parse(record, &self.wire)
     }
 
     fn packet(&mut self, lane: LaneId, record: &Record<'_>) {
@@ -118,7 +115,9 @@ impl Intake {
     }
 
     fn media(&mut self, lane: LaneId, record: &Record<'_>) {
-        let Some(parsed) = self.parse(record) else { return };
+        let Self { recent, table, wire, metrics, .. } = self;
+        let pair = || parse(record, wire).map(|parsed| (parsed.src, parsed.dst));
+        let Some(flow) = recent.flow(lane, record, pair) else { return };
         let arrival = Arrival {
             lane,
             pos: record.pos,
@@ -126,8 +125,8 @@ impl Intake {
             ts_ns: record.meta.ts_ns,
             ssrc: ssrc_of(record.payload()),
         };
-        let bound = self.table.media(parsed.src, parsed.dst, &arrival).is_some();
-        self.metrics.media(bound);
+        let added = table.media_again(flow.src, flow.dst, &arrival, &mut flow.found);
+        metrics.media(added.is_some());
     }
 
     fn mark(&mut self, record: &Record<'_>) {
@@ -218,6 +217,17 @@ impl Intake {
         }
         finished
     }
+}
+
+fn parse(record: &Record<'_>, wire: &Options) -> Option<Parsed> {
+    let link = match record.meta.link {
+        0 => LinkType::Ethernet,
+        1 => LinkType::RawIp,
+        2 => LinkType::Sll,
+        3 => LinkType::Sll2,
+        _ => return None,
+    };
+    earwitness_wire::parse_bytes(record.frame, link, wire).ok()
 }
 
 fn verdict_name(change: &VerdictChange) -> &'static str {
