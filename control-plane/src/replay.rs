@@ -14,6 +14,7 @@ use earwitness_line::pcap::{Merge, Omissions, PcapError, Reader};
 use earwitness_line::region::Residence;
 use earwitness_line::{Door, Line, LineError, LineOptions, Unmatched};
 
+use crate::call::Call;
 use crate::config::{Config, ConfigError, UnmatchedMedia};
 use crate::finish::{Clerk, ClerkError, Done, FinishPool, JobError, Outcome, Pace};
 use crate::follow::{FollowError, LogFollower};
@@ -30,6 +31,12 @@ const PAUSE_NS: u64 = 250_000_000;
 const HOLE_NS: u64 = 3_600_000_000_000;
 /// Calls that may wait for the finishing threads before reading pauses.
 const PENDING_MAX: usize = 256;
+/// For so long a call that is over waits for others, with which it is finished together.
+const TOGETHER_NS: u64 = 5_000_000_000;
+/// So many calls do not wait.
+const TOGETHER_MAX: usize = 1024;
+/// RFC 3551 section 4.2: how often a voice sends, if nothing else is said.
+const PACKET_NS: u64 = 20_000_000;
 /// Packets between two looks at the clock, for progress.
 const PACKETS_BETWEEN_LOOKS: u64 = 4096;
 /// The segment that is written is in memory, and here nobody waits for the next one.
@@ -115,7 +122,9 @@ pub fn replay(
     let mut run = Run {
         follower: LogFollower::open(data_dir, &cursors, &metrics)?,
         intake: setup::intake(config, &metrics),
-        pool: setup::finish_pool(config, data_dir, &metrics)?,
+        // Most calls are finished when reading has ended, or while it waits.
+        pool: setup::finish_pool(config, data_dir, &metrics, setup::cores())?,
+        over: Vec::new(),
         results: Results {
             clerk: Clerk::start(data_dir, Pace::Piled, &metrics)?,
             summary: Summary::default(),
@@ -183,6 +192,9 @@ struct Run<'p> {
     follower: LogFollower,
     intake: Intake,
     pool: FinishPool,
+    /// Calls that are over, until some are finished together.
+    #[expect(clippy::vec_box, reason = "calls move from queue to queue in their boxes")]
+    over: Vec<Box<Call>>,
     results: Results<'p>,
     now_ns: u64,
 }
@@ -274,8 +286,15 @@ impl Run<'_> {
     }
 
     fn finish_calls(&mut self) -> Result<(), ReplayError> {
-        for call in self.intake.take_finished() {
-            self.pool.submit(call);
+        let finished = self.intake.take_finished().into_iter();
+        let (silent, over): (Vec<_>, Vec<_>) =
+            finished.partition(|call| call.media.flows.is_empty());
+        silent.into_iter().for_each(|call| self.pool.submit(call));
+        self.over.extend(over);
+        let since_ns = self.over.first().map_or(self.now_ns, |first| first.over_ns());
+        let is_due = since_ns.saturating_add(TOGETHER_NS) < self.now_ns;
+        if is_due || self.over.len() >= TOGETHER_MAX {
+            submit(&mut self.over, &mut self.pool);
         }
         self.results.keep(self.pool.poll())?;
         while self.pool.pending() > PENDING_MAX {
@@ -288,13 +307,14 @@ impl Run<'_> {
     /// was done goes to the catalog, whatever failed.
     fn finish(mut self, omissions: Omissions, hold_ns: u64) -> Result<Summary, ReplayError> {
         let stepped = self.step();
-        let Self { line, mut follower, mut intake, mut pool, mut results, now_ns } = self;
+        let Self { line, mut follower, mut intake, mut pool, mut over, mut results, now_ns } = self;
         let end = || {
             let stats = line.finish(now_ns + hold_ns);
             let stats = stats.map_err(|source| ReplayError::Line { source })?;
             follower.rest(&mut intake)?;
             intake.end_of_input("capture_end");
-            intake.take_finished().into_iter().for_each(|call| pool.submit(call));
+            over.extend(intake.take_finished());
+            submit(&mut over, &mut pool);
             while pool.pending() > 0 {
                 results.keep(pool.wait(Duration::from_millis(100)))?;
             }
@@ -313,6 +333,17 @@ impl Run<'_> {
             ..results.summary
         })
     }
+}
+
+/// Hands calls to the pool so that those come one after the other whose packets lie side by side in the log: each
+/// sends at a time of its own of every interval, and goes on doing so.
+#[expect(clippy::vec_box, reason = "calls move from queue to queue in their boxes")]
+fn submit(calls: &mut Vec<Box<Call>>, pool: &mut FinishPool) {
+    calls.sort_by_cached_key(|call| {
+        let voice = call.media.flows.iter().find(|flow| !flow.ssrcs.is_empty());
+        voice.map(|flow| flow.last_ns % PACKET_NS)
+    });
+    calls.drain(..).for_each(|call| pool.submit(call));
 }
 
 impl Results<'_> {

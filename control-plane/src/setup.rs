@@ -61,6 +61,14 @@ pub fn take_data_dir(data_dir: &Path) -> Result<DataDirLock, DataDirError> {
     Ok(DataDirLock { _file: file })
 }
 
+/// Asks for small pages: the allocator asks for large ones, of which a replay needs little pieces here and there, and
+/// would hold twice the memory.
+pub fn use_small_pages() {
+    // SAFETY: says how the kernel shall back memory of this process, and touches none. A kernel that does not know
+    // it changes nothing.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+}
+
 /// Refuses a folder that has no catalog: a mistyped name shall not look like an empty one.
 ///
 /// # Errors
@@ -135,7 +143,13 @@ pub fn decoders(config: &Config, workers_max: usize) -> Decoders {
     Decoders::new(Arc::new(WorkerPool::new(options)))
 }
 
-/// The threads that finish calls.
+/// The cores that this process may use.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The threads that finish calls: `threads` of them, unless the configuration says how many.
 ///
 /// # Errors
 /// A value of the configuration cannot be used.
@@ -143,11 +157,11 @@ pub fn finish_pool(
     config: &Config,
     data_dir: &Path,
     metrics: &Arc<Metrics>,
+    threads: usize,
 ) -> Result<FinishPool, ConfigError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = match config.recording.workers {
-        0 => (cores - 1).max(1),
-        threads => threads,
+        0 => threads.max(1),
+        workers => workers,
     };
     let options = PoolOptions {
         data_dir: data_dir.to_owned(),

@@ -9,6 +9,7 @@ use super::Replay;
 use crate::config::Config;
 use crate::finish::Done;
 use crate::replay::{self, Progress, ReplayError, Summary};
+use crate::setup;
 
 struct Screen {
     bar: ProgressBar,
@@ -59,6 +60,7 @@ pub fn replay_files(asked: &Replay) -> Result<(), ReplayError> {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
     let mut screen = Screen { bar, json: asked.json };
+    setup::use_small_pages();
     let summary = replay::replay(&asked.files, &asked.data_dir, &config, &mut screen)?;
     screen.bar.finish_and_clear();
     tell(&summary, asked);

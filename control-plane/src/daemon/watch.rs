@@ -66,7 +66,7 @@ impl Watcher {
         Ok(Self {
             follower: LogFollower::open(&data_dir, &past.note.cursors, metrics)?,
             intake: setup::intake(config, metrics),
-            pool: setup::finish_pool(config, &data_dir, metrics)?,
+            pool: setup::finish_pool(config, &data_dir, metrics, setup::cores() - 1)?,
             clerk: Clerk::start(&data_dir, Pace::Prompt, metrics)?,
             capture,
             bookmarks: Bookmarks::starting_at(past.note),
