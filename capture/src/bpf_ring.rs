@@ -23,9 +23,10 @@ use crate::clock::{Clock, Stamp, now_ns};
 use crate::mapping::{Access, Mapping};
 use crate::program::RingMaps;
 
-/// How far ahead of a record the cache is asked for, and how much: some small records.
+/// How far ahead of a record the cache is asked for: some small records. And how much: one of them.
 const AHEAD_BYTES: u64 = 1536;
-const LINE_BYTES: u64 = 64;
+const AHEAD_LINES: usize = 4;
+const LINE_BYTES: usize = 64;
 
 /// The consumer's end of one ring.
 #[derive(Debug)]
@@ -147,12 +148,10 @@ impl DelayLine for BpfRing {
     #[inline]
     fn look_ahead(&self, position: u64) {
         let ahead = position + AHEAD_BYTES;
-        // A record there is about as long as most; beyond what is published, the program would have to fetch back
-        // what it writes.
-        for at in (0..4).map(|line| ahead + line * LINE_BYTES) {
-            if at < self.seen {
-                prefetch(self.chunks.at(self.place(at), 0));
-            }
+        // Beyond what is published, the program would have to fetch back what it writes.
+        if ahead < self.seen {
+            let first = self.chunks.at(self.place(ahead), 0);
+            (0..AHEAD_LINES).for_each(|line| prefetch(first.wrapping_add(line * LINE_BYTES)));
         }
     }
 

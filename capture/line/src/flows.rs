@@ -74,7 +74,7 @@ impl Flows {
     #[inline]
     pub(crate) fn of_hashed(&mut self, pair: &Pair, hash: Hash) -> &mut Flow {
         let numbered = &mut self.numbered;
-        self.table.entry_hashed(*pair, hash, || {
+        self.table.entry_hashed(pair, hash, || {
             *numbered = numbered.wrapping_add(1).max(1);
             Flow {
                 number: *numbered,
