@@ -8,7 +8,6 @@
 mod error;
 mod insert;
 mod integrity;
-mod json;
 mod listing;
 mod rows;
 mod store;

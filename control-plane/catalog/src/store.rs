@@ -11,7 +11,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::error::CatalogError;
 use crate::insert::{Insert, portions};
-use crate::{CallRow, RecordingRow, Timestamp, json};
+use crate::{CallRow, RecordingRow, Timestamp};
 
 /// Connections: one writes, the others read meanwhile.
 const CONNECTIONS_MAX: u32 = 4;
@@ -324,5 +324,5 @@ async fn write_places(
 }
 
 fn text(id: &str, row: &impl Serialize) -> Result<String, CatalogError> {
-    json::text(row).map_err(|source| CatalogError::Row { id: id.to_owned(), source })
+    serde_json::to_string(row).map_err(|source| CatalogError::Row { id: id.to_owned(), source })
 }
