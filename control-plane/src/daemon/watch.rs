@@ -28,6 +28,8 @@ const NAP: Duration = Duration::from_millis(2);
 const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two looks for new lanes and for segments to release.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks for lanes before capture has answered: shorter than messages settle.
+const LANES_INTERVAL: Duration = Duration::from_millis(20);
 /// Beyond `hold`, how far records of one call may lie apart in the log.
 const MARGIN_NS: u64 = 2_000_000_000;
 /// How long recordings may take to be finished when the daemon stops; the rest is done at the next start.
@@ -50,6 +52,9 @@ pub(super) struct Watcher {
     orphans: Orphans,
     /// Up to when the log is read.
     read_ns: u64,
+    /// Capture has answered since this process started.
+    connected: bool,
+    looked: Instant,
     wrote: Instant,
     kept_house: Instant,
     metrics: Arc<Metrics>,
@@ -72,6 +77,8 @@ impl Watcher {
             bookmarks: Bookmarks::starting_at(past.note),
             margin_ns: config.capture.hold_ms * 1_000_000 + MARGIN_NS,
             log_bytes_max: config.capture.log_mib_max << 20,
+            connected: false,
+            looked: Instant::now(),
             wrote: Instant::now(),
             kept_house: Instant::now(),
             metrics: Arc::clone(metrics),
@@ -106,6 +113,7 @@ impl Watcher {
             let verdicts = self.intake.table.all_verdicts();
             self.capture.tell_all(verdicts, self.intake.all_learned());
         }
+        self.look_for_lanes(news.connected)?;
         let until_ns = self.follower.settled_ns(wall_ns());
         let signalling = self.follower.signalling(until_ns, BUDGET, &mut self.intake);
         news.flows.iter().for_each(|seen| self.intake.flow_seen(seen));
@@ -121,6 +129,17 @@ impl Watcher {
         self.write()?;
         self.keep_house()?;
         Ok(signalling + media)
+    }
+
+    /// Capture makes its lanes one after the other when it starts, and then receives: all must be known before the first
+    /// is read, or the answer in one comes before the request in another.
+    fn look_for_lanes(&mut self, connected: bool) -> Result<(), DaemonError> {
+        if connected || (!self.connected && self.looked.elapsed() >= LANES_INTERVAL) {
+            self.looked = Instant::now();
+            self.connected |= connected;
+            self.follower.look_for_lanes(&Vec::new())?;
+        }
+        Ok(())
     }
 
     fn command(&mut self) {
