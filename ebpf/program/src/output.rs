@@ -78,17 +78,25 @@ impl Frame<'_> {
                 (FRAME_BYTES_MAX, FLAG_TRUNCATED)
             }
         };
+        if !take(control) {
+            return self.full();
+        }
+        let end = self.write(control, index, length, flags);
+        leave(control);
+        end
+    }
+
+    /// Writes the record and shows it. The ring is taken.
+    #[inline(always)]
+    fn write(&self, control: *mut Control, index: u32, length: u32, flags: u8) -> Counter {
         // SAFETY: a live map value, of which this program alone stores the producer's words.
-        let head = unsafe { (&raw const (*control).producer.head).read() };
+        let head = unsafe { (&raw const (*control).producer.head).read_volatile() };
         let next = next_position(head, record_bytes(length));
-        // SAFETY: as above.
-        if !unsafe { begin(control, next) } {
+        if !has_room(control, next) {
             return self.full();
         }
         let chunk = (head / u64::from(CHUNK_BYTES)) & chunk_mask(control);
         let Some(chunk) = RINGS.get_value_ptr_mut(index, &(chunk as u32)) else {
-            // SAFETY: as above.
-            unsafe { (&raw mut (*control).producer.busy).write_volatile(0) };
             return Counter::RingMissing;
         };
         let record = place(chunk.cast(), head);
@@ -101,8 +109,6 @@ impl Frame<'_> {
             let frame = record.add(RecordHeader::BYTES);
             bpf_xdp_load_bytes(self.packet.ctx(), 0, frame.cast(), length)
         };
-        // SAFETY: as above.
-        unsafe { (&raw mut (*control).producer.busy).write_volatile(0) };
         if copied != 0 {
             return Counter::CopyFailed;
         }
@@ -142,30 +148,41 @@ impl Frame<'_> {
     }
 }
 
-/// Takes the ring for a record that ends at `next`; false if there is no room, or another program has it.
-///
-/// # Safety
-/// `control` is that of a ring of this CPU.
+/// Takes the ring; false if another program of this CPU has it, which this one has interrupted. Whoever interrupts between
+/// the two is done when this one goes on, and what the ring holds is read after that.
 #[inline(always)]
-unsafe fn begin(control: *mut Control, next: u64) -> bool {
-    // SAFETY: by the contract; the consumer's words are only loaded.
+fn take(control: *mut Control) -> bool {
+    // SAFETY: a live map value, of which programs of this CPU alone store the producer's words.
     unsafe {
-        let producer = &raw mut (*control).producer;
-        let bytes = (&raw const (*control).size.bytes).read();
-        if next - (&raw const (*producer).tail_seen).read() > bytes {
-            // What is written from here on depends on what was loaded: no store goes before it.
-            let tail = (&raw const (*control).consumer.tail).read_volatile();
-            (&raw mut (*producer).tail_seen).write(tail);
-            if next - tail > bytes {
-                return false;
-            }
-        }
-        if (&raw const (*producer).busy).read_volatile() != 0 {
+        let busy = &raw mut (*control).producer.busy;
+        if busy.read_volatile() != 0 {
             return false;
         }
-        (&raw mut (*producer).busy).write_volatile(1);
+        busy.write_volatile(1);
     }
     true
+}
+
+/// Gives it back; what was written is published.
+#[inline(always)]
+fn leave(control: *mut Control) {
+    // SAFETY: as in `take`.
+    unsafe { (&raw mut (*control).producer.busy).write_volatile(0) };
+}
+
+/// Whether a record that ends at `next` finds room.
+#[inline(always)]
+fn has_room(control: *mut Control, next: u64) -> bool {
+    // SAFETY: as in `take`; the consumer's word is only loaded. No store goes before that load: what is written from here on
+    // depends on it.
+    unsafe {
+        let bytes = (&raw const (*control).size.bytes).read();
+        let seen = &raw mut (*control).producer.tail_seen;
+        if next - seen.read() > bytes {
+            seen.write((&raw const (*control).consumer.tail).read_volatile());
+        }
+        next - seen.read() <= bytes
+    }
 }
 
 /// Which bits of a position's chunk number are the chunk's.
