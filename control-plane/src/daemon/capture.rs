@@ -145,6 +145,12 @@ impl Capture {
         Ok(news)
     }
 
+    /// Whether the capture process has answered, and its door is open.
+    #[must_use]
+    pub const fn answers(&self) -> bool {
+        self.greeted
+    }
+
     fn attend_child(&mut self) -> Result<(), CaptureError> {
         let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
         if let Some(status) = ended {

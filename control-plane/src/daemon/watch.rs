@@ -28,7 +28,7 @@ const NAP: Duration = Duration::from_millis(2);
 const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two looks for new lanes and for segments to release.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two looks for lanes before capture has answered: shorter than messages settle.
+/// Between two looks for lanes while capture does not answer: shorter than messages settle.
 const LANES_INTERVAL: Duration = Duration::from_millis(20);
 /// Beyond `hold`, how far records of one call may lie apart in the log.
 const MARGIN_NS: u64 = 2_000_000_000;
@@ -52,8 +52,6 @@ pub(super) struct Watcher {
     orphans: Orphans,
     /// Up to when the log is read.
     read_ns: u64,
-    /// Capture has answered since this process started.
-    connected: bool,
     looked: Instant,
     wrote: Instant,
     kept_house: Instant,
@@ -77,7 +75,6 @@ impl Watcher {
             bookmarks: Bookmarks::starting_at(past.note),
             margin_ns: config.capture.hold_ms * 1_000_000 + MARGIN_NS,
             log_bytes_max: config.capture.log_mib_max << 20,
-            connected: false,
             looked: Instant::now(),
             wrote: Instant::now(),
             kept_house: Instant::now(),
@@ -133,10 +130,10 @@ impl Watcher {
 
     /// Capture makes its lanes one after the other when it starts, and then receives: all must be known before the first
     /// is read, or the answer in one comes before the request in another.
-    fn look_for_lanes(&mut self, connected: bool) -> Result<(), DaemonError> {
-        if connected || (!self.connected && self.looked.elapsed() >= LANES_INTERVAL) {
+    fn look_for_lanes(&mut self, just_answered: bool) -> Result<(), DaemonError> {
+        let starting = !self.capture.answers() && self.looked.elapsed() >= LANES_INTERVAL;
+        if just_answered || starting {
             self.looked = Instant::now();
-            self.connected |= connected;
             self.follower.look_for_lanes(&Vec::new())?;
         }
         Ok(())
