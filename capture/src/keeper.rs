@@ -7,27 +7,33 @@ use std::time::Instant;
 use std::{io, iter};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use earwitness_ipc::Fault;
+use earwitness_ipc::{Erased, Erasure, Fault};
 use earwitness_segment::{Keeper, SegmentError};
 use mio::Waker;
 
 use crate::limits::{KEEPER_INTERVAL, ORDERS_MAX, SYNC_INTERVAL};
 use crate::thread::{Content, Crew, Report};
 
-/// Segments (lane, seq) that nobody needs (S5).
-type Released = Vec<(u16, u32)>;
+/// What the keeper is asked to do.
+#[derive(Debug)]
+pub(crate) enum Chore {
+    /// Give back segments (lane, seq) that nobody needs (S5).
+    Release(Vec<(u16, u32)>),
+    /// Overwrite payloads.
+    Erase(Vec<Erasure>),
+}
 
 /// The main thread's end.
 #[derive(Debug)]
 pub(crate) struct KeeperThread {
-    releases: Sender<Released>,
+    chores: Sender<Chore>,
     handle: JoinHandle<()>,
 }
 
 impl KeeperThread {
     /// Starts the thread; it has made every call that starting takes when this returns.
     pub(crate) fn start(keepers: Vec<Keeper>, crew: &Crew) -> io::Result<Self> {
-        let (releases, inbox) = bounded(ORDERS_MAX);
+        let (chores, inbox) = bounded(ORDERS_MAX);
         let (reports, waker) = crew.reporter();
         let lanes = keepers.into_iter().map(|keeper| Lane { keeper, failing: false }).collect();
         let house = House { lanes, reports, waker, thread: crew.len() };
@@ -38,22 +44,22 @@ impl KeeperThread {
             house.run(&inbox);
         })?;
         ready.wait();
-        Ok(Self { releases, handle })
+        Ok(Self { chores, handle })
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        !self.releases.is_full()
+        !self.chores.is_full()
     }
 
-    /// Gives segments back. Who asks first whether there is room loses none.
-    pub(crate) fn release(&self, segments: Released) {
-        // A keeper that has ended leaves segments to the next start.
-        let _ = self.releases.try_send(segments);
+    /// Has something done. Who asks first whether there is room loses nothing.
+    pub(crate) fn ask(&self, chore: Chore) {
+        // A keeper that has ended leaves it to the next start.
+        let _ = self.chores.try_send(chore);
     }
 
     /// Ends the thread; the lanes are synced by those who wrote them.
     pub(crate) fn stop(self) {
-        drop(self.releases);
+        drop(self.chores);
         // It panicked, and so did the process: nobody gets here.
         let _ = self.handle.join();
     }
@@ -75,14 +81,13 @@ struct Lane {
 }
 
 impl House {
-    fn run(mut self, releases: &Receiver<Released>) {
+    fn run(mut self, chores: &Receiver<Chore>) {
         let mut synced = Instant::now();
         loop {
-            match releases.recv_timeout(KEEPER_INTERVAL) {
-                Ok(segments) => {
-                    let more = iter::from_fn(|| releases.try_recv().ok());
-                    let all: Vec<_> = iter::once(segments).chain(more).flatten().collect();
-                    all.into_iter().for_each(|(lane, seq)| self.release(lane, seq));
+            match chores.recv_timeout(KEEPER_INTERVAL) {
+                Ok(chore) => {
+                    let more = iter::from_fn(|| chores.try_recv().ok());
+                    self.work(iter::once(chore).chain(more));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -93,6 +98,38 @@ impl House {
                 self.sync();
             }
         }
+    }
+
+    fn work(&mut self, chores: impl Iterator<Item = Chore>) {
+        let mut erasures = Vec::new();
+        for chore in chores {
+            match chore {
+                Chore::Release(segments) => {
+                    segments.into_iter().for_each(|(lane, seq)| self.release(lane, seq));
+                }
+                Chore::Erase(more) => erasures.extend(more),
+            }
+        }
+        // Of one lane together: each lane syncs once.
+        erasures.sort_by_key(|erasure| erasure.lane);
+        erasures.chunk_by(|one, next| one.lane == next.lane).for_each(|lane| self.erase(lane));
+    }
+
+    fn erase(&self, erasures: &[Erasure]) {
+        let Some(number) = erasures.first().map(|erasure| erasure.lane) else { return };
+        let found = self.lanes.iter().find(|own| own.keeper.lane().0 == number);
+        let failure = match found.map(|own| earwitness_line::drain::erase(&own.keeper, erasures)) {
+            Some(Ok(records)) => {
+                let done = erasures.iter().zip(records);
+                let done = done.map(|(one, records)| Erased { number: one.number, records });
+                return self.report(Content::Erased(done.collect()));
+            }
+            Some(Err(error)) => error.to_string(),
+            None => "no such lane here".to_owned(),
+        };
+        let text = format!("lane {number}: payloads are not overwritten yet: {failure}");
+        tracing::error!("{text}");
+        self.tell(Fault::Erase, text);
     }
 
     /// Signalling before media: where only one more segment fits, it is signalling's.
@@ -159,7 +196,11 @@ impl House {
     }
 
     fn tell(&self, fault: Fault, text: String) {
-        let report = Report { thread: self.thread, content: Content::Fault { fault, text } };
+        self.report(Content::Fault { fault, text });
+    }
+
+    fn report(&self, content: Content) {
+        let report = Report { thread: self.thread, content };
         // Where main has no room for it, the log line stands.
         if self.reports.try_send(report).is_ok() {
             let _ = self.waker.wake();

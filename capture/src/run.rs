@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::balance::{Books, Until, of_program};
 use crate::clock::now_ns;
 use crate::door::{Doorkeeper, Introduction};
-use crate::keeper::KeeperThread;
+use crate::keeper::{Chore, KeeperThread};
 use crate::limits::{STATS_INTERVAL, STOP_TIMEOUT, TICK, UNHEARD_MAX};
 use crate::link::LinkWatch;
 use crate::options::RunOptions;
@@ -187,7 +187,14 @@ impl Capture {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Release(segments) => self.keeper.release(segments),
+            Command::Release(segments) => self.keeper.ask(Chore::Release(segments)),
+            Command::Erase(erasures) => self.keeper.ask(Chore::Erase(erasures)),
+            // One lane's log says it.
+            Command::Note(_) => {
+                if let Some(&first) = self.writers.first() {
+                    self.crew.order(first, Order::Command(Arc::new(command)));
+                }
+            }
             Command::Verdicts(_) | Command::LearnTcp(_) => {
                 for fault in self.steering.apply(&command, &self.taps) {
                     self.doorkeeper.send(fault);
@@ -210,6 +217,7 @@ impl Capture {
                     tracing::warn!(?fault, "{text}");
                     self.doorkeeper.send(Event::error(fault, &text));
                 }
+                Content::Erased(erased) => _ = self.doorkeeper.send(Event::Erased(erased)),
                 // Only asked for by `stop`, which reads by itself.
                 Content::Stopped { stats, .. } => self.counted[report.thread] = stats,
             }
@@ -361,6 +369,7 @@ impl Capture {
                 }
                 Content::Stats(stats) => self.counted[report.thread] = stats,
                 Content::Flows(flows) => self.tell_flows(flows),
+                Content::Erased(erased) => _ = self.doorkeeper.send(Event::Erased(erased)),
                 Content::Fault { fault, text } => {
                     self.doorkeeper.send(Event::error(fault, &text));
                 }

@@ -61,6 +61,10 @@ fn put(program: &Program, command: &Command) -> Result<(), ProgramError> {
             let each = connections.iter().map(|(one, other)| program.learn_tcp(one, other));
             each.fold(Ok(()), Result::and)
         }
-        Command::Hello { .. } | Command::Release(_) | Command::Shutdown => Ok(()),
+        Command::Hello { .. }
+        | Command::Release(_)
+        | Command::Erase(_)
+        | Command::Note(_)
+        | Command::Shutdown => Ok(()),
     }
 }

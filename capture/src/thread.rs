@@ -49,6 +49,8 @@ pub(crate) enum Content {
         stats: Vec<CaptureStats>,
         failure: Option<String>,
     },
+    /// Payloads are overwritten.
+    Erased(Vec<earwitness_ipc::Erased>),
     /// Something that the control plane should know.
     Fault {
         fault: earwitness_ipc::Fault,

@@ -27,6 +27,8 @@ pub struct Metrics {
     pub log_errors: IntCounter,
     pub log_bytes: IntGauge,
     pub segments_released: IntCounter,
+    pub erased_packets: IntCounter,
+    pub control_commands: IntCounterVec,
     pub sip_messages: IntCounterVec,
     pub sip_rejected: IntCounterVec,
     pub sip_flaws: IntCounterVec,
@@ -67,6 +69,10 @@ impl Maker<'_> {
 
     fn counters(&self, name: &str, help: &str, label: &str) -> IntCounterVec {
         self.keep(IntCounterVec::new(Opts::new(name, help), &[label]))
+    }
+
+    fn counters_by(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.keep(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {
@@ -127,6 +133,15 @@ impl Metrics {
             log_bytes: make.gauge("earwitness_log_bytes", "Size of the segment log."),
             segments_released: make
                 .counter("earwitness_segments_released_total", "Segments given back for reuse."),
+            erased_packets: make.counter(
+                "earwitness_erased_packets_total",
+                "Packets whose payload was destroyed in the log: a decision came after it.",
+            ),
+            control_commands: make.counters_by(
+                "earwitness_control_commands_total",
+                "Commands to start, stop, pause or mask a recording, by what became of them.",
+                &["operation", "by", "result"],
+            ),
             sip_over_udp: sip_messages.with_label_values(&["udp"]),
             sip_messages,
             sip_rejected: make.counters(

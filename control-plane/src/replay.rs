@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use earwitness_ipc::{SourceInfo, SourceMode};
+use earwitness_ipc::{Command, Erased, Erasure, SourceInfo, SourceMode};
 use earwitness_line::pcap::{Merge, Omissions, PcapError, Reader};
 use earwitness_line::region::Residence;
 use earwitness_line::{Door, Line, LineError, LineOptions, Unmatched};
@@ -281,6 +281,10 @@ impl Run<'_> {
     fn command(&mut self) -> Result<(), ReplayError> {
         for command in self.intake.take_commands() {
             self.line.apply(&command).map_err(|source| ReplayError::Line { source })?;
+            if let Command::Erase(erasures) = command {
+                let done = |one: &Erasure| Erased { number: one.number, records: 0 };
+                self.intake.erased(&erasures.iter().map(done).collect::<Vec<_>>());
+            }
         }
         Ok(())
     }
@@ -354,7 +358,7 @@ impl Results<'_> {
                 Outcome::Done(done) => {
                     self.progress.done(&done);
                     self.summary.calls += 1;
-                    self.summary.recordings += u64::from(done.recording.is_some());
+                    self.summary.recordings += done.recordings.len() as u64;
                     self.clerk.write(done.into_writes())?;
                 }
                 Outcome::Failed { call, error } => {

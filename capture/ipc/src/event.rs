@@ -22,6 +22,8 @@ pub enum Event {
     },
     /// Undecided flows whose first packet entered the ring.
     FlowsSeen(Vec<FlowSeen>),
+    /// Payloads were overwritten, durably.
+    Erased(Vec<Erased>),
     /// The counters of one source.
     Stats(Box<CaptureStats>),
     Error {
@@ -104,6 +106,14 @@ pub struct FlowSeen {
     pub ssrc: Option<u32>,
 }
 
+/// An erasure that is done.
+#[derive(Copy, Clone, Eq, PartialEq, Hash, Debug, Serialize, Deserialize)]
+pub struct Erased {
+    pub number: u64,
+    /// How many records had been written with their payload.
+    pub records: u64,
+}
+
 /// What went wrong in capture, as far as the control plane can act on it.
 #[derive(Copy, Clone, Eq, PartialEq, Hash, Debug, Serialize, Deserialize)]
 pub enum Fault {
@@ -119,6 +129,8 @@ pub enum Fault {
     Source,
     /// `Release` named a segment that cannot be released.
     Release,
+    /// A payload that must go could not be overwritten yet.
+    Erase,
     /// A table is full and gave its oldest entries up.
     TableFull,
 }

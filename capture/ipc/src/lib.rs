@@ -17,9 +17,9 @@ mod socket;
 mod stats;
 mod wire_format;
 
-pub use command::{Command, VerdictChange};
+pub use command::{Command, Erasure, VerdictChange};
 pub use door::{CaptureDoor, ControlDoor, Door, DoorError};
-pub use event::{Event, Fault, FlowSeen, LaneInfo, SourceInfo, SourceMode};
+pub use event::{Erased, Event, Fault, FlowSeen, LaneInfo, SourceInfo, SourceMode};
 pub use listener::Listener;
 pub use mark::Mark;
 pub use message::Message;
@@ -27,4 +27,4 @@ pub use stats::{CaptureStats, LostBy, Rejects};
 pub use wire_format::{MessageError, decode, encode};
 
 /// Version of the messages; both sides must have the same.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;

@@ -18,4 +18,6 @@ pub enum Mark {
     Gap { from_ns: u64, to_ns: u64, lost: LostBy },
     /// Capture ended in order.
     Stop { ts_ns: u64 },
+    /// What somebody asked the control plane to do, in its words.
+    Note { ts_ns: u64, text: String },
 }

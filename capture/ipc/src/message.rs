@@ -17,7 +17,8 @@ impl Message for Command {
             Self::Verdicts(batch) => halves(batch, Self::Verdicts),
             Self::LearnTcp(batch) => halves(batch, Self::LearnTcp),
             Self::Release(batch) => halves(batch, Self::Release),
-            Self::Hello { .. } | Self::Shutdown => None,
+            Self::Erase(batch) => halves(batch, Self::Erase),
+            Self::Hello { .. } | Self::Note(_) | Self::Shutdown => None,
         }
     }
 }
@@ -26,6 +27,7 @@ impl Message for Event {
     fn split(self) -> Option<(Self, Self)> {
         match self {
             Self::FlowsSeen(batch) => halves(batch, Self::FlowsSeen),
+            Self::Erased(batch) => halves(batch, Self::Erased),
             Self::Hello { .. } | Self::Stats(_) | Self::Error { .. } => None,
         }
     }
@@ -66,16 +68,15 @@ mod tests {
 
     use super::*;
     use crate::limits::MESSAGE_BYTES_MAX;
-    use crate::{CaptureStats, FlowSeen, Mark, VerdictChange, decode};
+    use crate::{CaptureStats, Erasure, FlowSeen, Mark, VerdictChange, decode};
 
     fn endpoint() -> impl Strategy<Value = Endpoint> {
         (any::<[u8; 16]>(), any::<u16>()).prop_map(|(addr, port)| Endpoint { addr, port })
     }
 
     fn change() -> impl Strategy<Value = VerdictChange> {
-        (endpoint(), prop::option::of(0u8..4)).prop_map(|(dst, verdict)| VerdictChange {
-            dst,
-            verdict: verdict.map(Verdict::from_u8),
+        (endpoint(), prop::option::of(0u8..4), any::<u64>()).prop_map(|(dst, verdict, since_ns)| {
+            VerdictChange { dst, verdict: verdict.map(Verdict::from_u8), since_ns }
         })
     }
 
@@ -86,8 +87,22 @@ mod tests {
             prop::collection::vec(change(), 0..50).prop_map(Command::Verdicts),
             prop::collection::vec((endpoint(), endpoint()), 0..50).prop_map(Command::LearnTcp),
             prop::collection::vec(any::<(u16, u32)>(), 0..50).prop_map(Command::Release),
+            prop::collection::vec(erasure(), 0..50).prop_map(Command::Erase),
+            "[a-z]{0,40}".prop_map(Command::Note),
             Just(Command::Shutdown),
         ]
+    }
+
+    fn erasure() -> impl Strategy<Value = Erasure> {
+        (any::<u64>(), any::<u16>(), any::<[u64; 3]>()).prop_map(
+            |(number, lane, [last, from_ns, until_ns])| Erasure {
+                number,
+                lane,
+                last,
+                from_ns,
+                until_ns,
+            },
+        )
     }
 
     fn flow() -> impl Strategy<Value = FlowSeen> {

@@ -81,9 +81,9 @@ fn batches_and_a_slow_reader() {
     let dir = tempfile::tempdir().unwrap();
     let (_listener, mut capture, mut control) = pair(&dir.path().join("s"));
     control.send(hello()).unwrap();
-    let change = |port| VerdictChange {
-        dst: Endpoint { addr: [9; 16], port },
-        verdict: (port % 2 == 0).then_some(Verdict::Record),
+    let change = |port: u16| {
+        let verdict = port.is_multiple_of(2).then_some(Verdict::Record);
+        VerdictChange::now(Endpoint { addr: [9; 16], port }, verdict)
     };
     let batch: Vec<_> = (0..60_000).map(change).collect();
     let mut accepted = Vec::new();

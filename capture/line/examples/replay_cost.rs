@@ -95,7 +95,7 @@ fn replay(file: &Path, out: &Path, calls: u32, decided: bool) -> Result<(), AnyE
     if decided {
         for call in 0..calls {
             let changes = [endpoint(call, 1), endpoint(call, 2)]
-                .map(|dst| VerdictChange { dst, verdict: Some(Verdict::Record) });
+                .map(|dst| VerdictChange::now(dst, Some(Verdict::Record)));
             line.apply(&Command::Verdicts(changes.to_vec()))?;
         }
     }

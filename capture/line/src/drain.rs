@@ -6,12 +6,15 @@
 
 use std::{collections::vec_deque, path::Path, sync::Arc};
 
-use earwitness_ipc::{CaptureStats, Command, FlowSeen, LostBy, Mark, SourceInfo, encode};
+use earwitness_ipc::{
+    CaptureStats, Command, Erasure, FlowSeen, LostBy, Mark, SourceInfo, VerdictChange, encode,
+};
 use earwitness_segment::{
-    Keeper, LaneId, LaneKind, RecordClass, RecordMeta, RecordPos, SegmentWriter, WriterOptions,
+    Keeper, LaneId, LaneKind, RecordClass, RecordMeta, RecordPos, SegmentError, SegmentWriter,
+    WriterOptions,
     disk::{Disk, RealDisk},
 };
-use earwitness_wire::LinkType;
+use earwitness_wire::{LinkType, Verdict};
 
 use crate::{
     error::LineError,
@@ -20,6 +23,8 @@ use crate::{
     gate::Gate,
     held::DelayLine,
     lane::Lane,
+    limits::MASK_HOLD_NS,
+    mask::mask,
     options::{DrainOptions, Housekeeping, RingOptions, SteeringOptions},
     producer::Producer,
     region::{Region, Residence},
@@ -47,6 +52,8 @@ pub struct Drain<L> {
     /// Lost before the lines, as far as the owner told.
     lost_elsewhere: LostBy,
     door: Door,
+    /// The time of the last run.
+    ran_ns: u64,
     options: DrainOptions,
 }
 
@@ -75,6 +82,7 @@ impl<L: DelayLine> Drain<L> {
             gaps: Gaps::default(),
             lost_elsewhere: LostBy::default(),
             door: Door::default(),
+            ran_ns: 0,
             options,
         };
         drain.keep_house(0);
@@ -122,6 +130,7 @@ impl<L: DelayLine> Drain<L> {
     /// Moves everything that can move at this time.
     #[inline]
     pub fn run(&mut self, now_ns: u64) {
+        self.ran_ns = now_ns;
         // Asked before the lines are looked at: they may bring more, not less.
         let heard = self.gates.iter().map(|gate| gate.line().heard_ns(now_ns)).min();
         for gate in &mut self.gates {
@@ -154,23 +163,39 @@ impl<L: DelayLine> Drain<L> {
         }
         match command {
             Command::Verdicts(changes) => {
-                for change in changes {
-                    self.exit.verdicts.change(change);
-                    for gate in &mut self.gates {
-                        gate.decide(&change.dst, &mut self.exit);
-                    }
-                    for gate in &mut self.inner {
-                        gate.decide(&change.dst, &mut self.exit);
-                    }
-                }
+                changes.iter().for_each(|change| self.change(change));
                 Ok(())
             }
             Command::Release(segments) => {
                 let released = segments.iter().map(|&(lane, seq)| self.release(lane, seq));
                 released.fold(Ok(()), Result::and)
             }
+            Command::Erase(erasures) => self.erase(erasures),
+            Command::Note(text) => {
+                self.note(&Mark::Note { ts_ns: self.ran_ns, text: text.clone() }, self.ran_ns)
+            }
             Command::Hello { .. } | Command::LearnTcp(_) | Command::Shutdown => Ok(()),
         }
+    }
+
+    fn change(&mut self, change: &VerdictChange) {
+        let Self { gates, inner, exit, .. } = self;
+        if matches!(change.verdict, None | Some(Verdict::Undecided)) {
+            gates.iter_mut().for_each(|gate| gate.conclude(&change.dst, exit));
+            inner.iter_mut().for_each(|gate| gate.conclude(&change.dst, exit));
+        }
+        exit.verdicts.change(change);
+        gates.iter_mut().for_each(|gate| gate.decide(&change.dst, exit));
+        inner.iter_mut().for_each(|gate| gate.decide(&change.dst, exit));
+    }
+
+    /// Where another thread does the housekeeping it erases, too.
+    fn erase(&mut self, erasures: &[Erasure]) -> Result<(), LineError> {
+        let media = &self.exit.media;
+        if let Some(strange) = erasures.iter().find(|erasure| erasure.lane != media.number()) {
+            return Err(LineError::LaneUnknown { lane: strange.lane });
+        }
+        erase(&media.keeper(), erasures).map(drop).map_err(LineError::from)
     }
 
     /// Whether someone decides; without, `hold` does not run out.
@@ -241,6 +266,12 @@ impl<L: DelayLine> Drain<L> {
     }
 
     fn expire(&mut self, now_ns: u64) {
+        // Whether somebody decides or not: who comes later can say nothing of it that is heard in time.
+        if let Some(until_ns) = now_ns.checked_sub(MASK_HOLD_NS) {
+            let Self { gates, inner, exit, .. } = self;
+            gates.iter_mut().for_each(|gate| gate.expire_masked(until_ns, exit));
+            inner.iter_mut().for_each(|gate| gate.expire_masked(until_ns, exit));
+        }
         let Some(until_ns) = now_ns.checked_sub(self.options.hold_ns) else { return };
         if self.door == Door::Absent {
             return;
@@ -321,6 +352,20 @@ impl<L: DelayLine> Drain<L> {
         self.gates.iter_mut().for_each(|gate| gate.unseen(&mut each));
         self.inner.iter_mut().for_each(|gate| gate.unseen(&mut each));
     }
+}
+
+/// Overwrites payloads that must not be in a media lane, and marks their records as masked. Returns how many there were
+/// of each.
+///
+/// # Errors
+/// They may still be there.
+pub fn erase(keeper: &Keeper, erasures: &[Erasure]) -> Result<Vec<u64>, SegmentError> {
+    let chain = |erasure: &Erasure| {
+        let Erasure { last, from_ns, until_ns, .. } = *erasure;
+        earwitness_segment::Erasure { last: RecordPos(last), from_ns, until_ns }
+    };
+    let chains: Vec<_> = erasures.iter().map(chain).collect();
+    keeper.erase(&chains, mask, Verdict::Mask as u8)
 }
 
 /// Rings, their producer, and their ends: signalling, then media.

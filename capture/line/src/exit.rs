@@ -1,7 +1,7 @@
 //! What is done with a record where it leaves its line: written, dropped, or told to wait.
 //!
 //! The only place that hands media to a segment writer, and it asks for the verdict before: what
-//! policy ignores, and what nobody decided, does not reach a disk (CAP-9).
+//! policy ignores, what it masks, and what nobody decided, does not reach a disk (CAP-9).
 
 use earwitness_ipc::{CaptureStats, LostBy};
 use earwitness_segment::{RecordClass, RecordMeta, RecordPos};
@@ -16,8 +16,10 @@ use crate::{
     held::Held,
     lane::{Lane, Refusal},
     ledger::Ledger,
+    mask::mask,
     options::Unmatched,
     producer::Producer,
+    ring::Meta,
     verdicts::Verdicts,
 };
 
@@ -46,12 +48,23 @@ pub(crate) struct Exit {
     pub(crate) lost: LostBy,
     pub(crate) flows: Flows,
     unmatched: Unmatched,
+    /// What is left of a masked frame.
+    masked: Vec<u8>,
+}
+
+/// What a record waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// A verdict.
+    Undecided,
+    /// A word that what is said from now on is wanted again.
+    Masked,
 }
 
 /// Where the packets of a record ended.
 #[derive(Debug, Clone, Copy)]
 enum End {
-    Stored,
+    Stored { bytes: usize },
     Ignored,
     Unmatched,
     VerdictLate,
@@ -70,6 +83,7 @@ impl Exit {
             lost: LostBy::default(),
             flows: Flows::new(),
             unmatched,
+            masked: Vec::new(),
         }
     }
 
@@ -77,13 +91,16 @@ impl Exit {
     pub(crate) fn signalling(&mut self, held: &Held<'_>) {
         let meta = record_meta(held, RecordClass::Signalling, RecordPos::NONE, 0, Verdict::Record);
         let written = self.signalling.append(&meta, held.frame);
-        self.count(held, written.map_or_else(End::Refused, |_| End::Stored));
+        self.count(
+            held,
+            written.map_or_else(End::Refused, |_| End::Stored { bytes: held.frame.len() }),
+        );
     }
 
-    /// Media is looked at for the first time: it leaves by its verdict. Without one it waits; its
-    /// endpoints are given back, and its flow is announced once. `hash` is that of the endpoints among the flows.
+    /// Media is looked at for the first time: it leaves by its verdict. Without one it waits, and masked it
+    /// waits, too; its endpoints are given back. An undecided flow is announced once. `hash` is that of the endpoints among the flows.
     #[inline(always)]
-    pub(crate) fn arrive(&mut self, held: &Held<'_>, hash: Hash) -> Option<Pair> {
+    pub(crate) fn arrive(&mut self, held: &Held<'_>, hash: Hash) -> Option<(Pair, Stay)> {
         let Some(pair) = held.pair() else {
             // Steering puts only UDP here; a line that says otherwise is not believed.
             self.count(held, End::Unmatched);
@@ -98,12 +115,20 @@ impl Exit {
                     flow.announced = self.announcements.push(held, &pair);
                     counters.flows_seen += u64::from(flow.announced);
                 }
-                return Some(pair);
+                return Some((pair, Stay::Undecided));
+            }
+            // What came before it was masked is not.
+            Verdict::Mask
+                if self.verdicts.at(&pair.dst, held.meta.ts_ns) == Some(Verdict::Record) =>
+            {
+                store(&mut self.media, flow, held, Verdict::Record)
+            }
+            Verdict::Mask => {
+                self.ledger.of(held.meta.source).held += u64::from(held.meta.packets);
+                return Some((pair, Stay::Masked));
             }
             Verdict::Ignore => End::Ignored,
-            verdict @ (Verdict::Record | Verdict::Mask) => {
-                store(&mut self.media, flow, held, verdict)
-            }
+            Verdict::Record => store(&mut self.media, flow, held, Verdict::Record),
         };
         self.count(held, end);
         None
@@ -115,11 +140,15 @@ impl Exit {
         // A denial that found no place in the table looks like no entry.
         let keep = self.unmatched == Unmatched::Keep && self.verdicts.knows_all_denials();
         let flow = self.flows.of(pair);
-        let end = match flow.verdict(&pair.dst, &self.verdicts) {
+        let verdict = match flow.verdict(&pair.dst, &self.verdicts) {
+            Verdict::Undecided => Verdict::Undecided,
+            // It may have changed since this came.
+            now => self.verdicts.at(&pair.dst, held.meta.ts_ns).unwrap_or(now),
+        };
+        let end = match verdict {
             Verdict::Ignore => End::Ignored,
-            verdict @ (Verdict::Record | Verdict::Mask) => {
-                store(&mut self.media, flow, held, verdict)
-            }
+            Verdict::Record => store(&mut self.media, flow, held, Verdict::Record),
+            Verdict::Mask => store_masked(&mut self.media, flow, held, &mut self.masked),
             Verdict::Undecided if keep => store(&mut self.media, flow, held, Verdict::Undecided),
             Verdict::Undecided => match reason {
                 Reason::Expired => End::Unmatched,
@@ -157,10 +186,10 @@ impl Exit {
 
     #[inline(always)]
     fn count(&mut self, held: &Held<'_>, end: End) {
-        if matches!(end, End::Stored) {
+        if let End::Stored { bytes } = end {
             let counters = self.ledger.of(held.meta.source);
             counters.stored += u64::from(held.meta.packets);
-            counters.stored_bytes += held.frame.len() as u64;
+            counters.stored_bytes += bytes as u64;
         } else {
             self.count_dropped(held.meta.source, held.meta.packets.into(), end);
         }
@@ -170,7 +199,7 @@ impl Exit {
     fn count_dropped(&mut self, source: u8, packets: u64, end: End) {
         let counters = self.ledger.of(source);
         let (here, everywhere) = match end {
-            End::Stored => return,
+            End::Stored { .. } => return,
             End::Ignored => return counters.ignored += packets,
             End::Unmatched => return counters.unmatched += packets,
             End::VerdictLate => (&mut counters.lost.verdict_late, &mut self.lost.verdict_late),
@@ -191,10 +220,23 @@ fn store(lane: &mut Lane, flow: &mut Flow, held: &Held<'_>, verdict: Verdict) ->
         Ok(position) => {
             flow.last = position;
             flow.announced = verdict == Verdict::Undecided;
-            End::Stored
+            End::Stored { bytes: held.frame.len() }
         }
         Err(refusal) => End::Refused(refusal),
     }
+}
+
+/// The frame is cut off behind what is left of its payload; on the wire it was as long as it was.
+#[inline(never)]
+fn store_masked(lane: &mut Lane, flow: &mut Flow, held: &Held<'_>, masked: &mut Vec<u8>) -> End {
+    let start = usize::from(held.meta.payload).min(held.frame.len());
+    let end = start.saturating_add(usize::from(held.meta.payload_len)).min(held.frame.len());
+    masked.clear();
+    masked.extend_from_slice(&held.frame[..end]);
+    let left = mask(&mut masked[start..]);
+    masked.truncate(start + left);
+    let meta = Meta { payload_len: left as u16, ..held.meta };
+    store(lane, flow, &Held { meta, frame: masked, ..*held }, Verdict::Mask)
 }
 
 #[inline(always)]

@@ -14,7 +14,7 @@ use earwitness_wire::{Endpoint, Verdict};
 
 use crate::{
     bounded::Hash,
-    exit::{Exit, Reason},
+    exit::{Exit, Reason, Stay},
     hash::Pair,
     held::{DelayLine, Held, Hint},
     limits::{
@@ -28,14 +28,18 @@ use crate::{
 pub(crate) struct Gate<L> {
     line: L,
     scanned: u64,
+    /// For a verdict.
     waiting: Waiting,
+    /// Masked, until it is too late for another word.
+    masked: Waiting,
 }
 
 impl<L: DelayLine> Gate<L> {
     pub(crate) fn new(line: L) -> Self {
         let records = usize::try_from(line.capacity()).unwrap_or(usize::MAX) / WAITING_RECORD_BYTES;
+        let records = records.clamp(1, WAITING_MAX);
         let scanned = line.released();
-        Self { line, scanned, waiting: Waiting::new(records.clamp(1, WAITING_MAX)) }
+        Self { line, scanned, waiting: Waiting::new(records), masked: Waiting::new(records) }
     }
 
     pub(crate) fn line(&self) -> &L {
@@ -93,8 +97,8 @@ impl<L: DelayLine> Gate<L> {
         let Some(held) = self.line.peek(self.scanned) else { return };
         let (position, next, ts_ns) = (held.at, held.next, held.meta.ts_ns);
         if held.meta.hint == Hint::Media {
-            if let Some(pair) = exit.arrive(&held, hash) {
-                self.wait(Waiter { position, ts_ns }, &pair, exit);
+            if let Some((pair, stay)) = exit.arrive(&held, hash) {
+                self.wait(Waiter { position, ts_ns }, &pair, stay, exit);
             }
         } else {
             self.scan_other(exit);
@@ -103,11 +107,15 @@ impl<L: DelayLine> Gate<L> {
     }
 
     #[inline(never)]
-    fn wait(&mut self, waiter: Waiter, pair: &Pair, exit: &mut Exit) {
-        if self.waiting.is_full() {
-            leave_first(&self.line, &mut self.waiting, exit, Reason::Pressed);
+    fn wait(&mut self, waiter: Waiter, pair: &Pair, stay: Stay, exit: &mut Exit) {
+        let waiting = match stay {
+            Stay::Undecided => &mut self.waiting,
+            Stay::Masked => &mut self.masked,
+        };
+        if waiting.is_full() {
+            leave_first(&self.line, waiting, exit, Reason::Pressed);
         }
-        self.waiting.push(waiter, &pair.dst);
+        waiting.push(waiter, &pair.dst);
     }
 
     #[inline(never)]
@@ -126,29 +134,39 @@ impl<L: DelayLine> Gate<L> {
             return;
         }
         let line = &self.line;
-        self.waiting.take(dst, |waiter| {
-            let (held, pair) = look(line, &waiter);
-            exit.depart(&held, &pair, Reason::Decided);
-        });
+        leave_all(line, &mut self.waiting, dst, exit);
+        if exit.verdicts.get(dst) != Some(Verdict::Mask) {
+            leave_all(line, &mut self.masked, dst, exit);
+        }
         self.release();
     }
 
-    /// What came at or before `until_ns` has waited long enough.
+    /// The verdict on `dst` is about to be withdrawn: what is masked by it leaves while it is known.
+    pub(crate) fn conclude(&mut self, dst: &Endpoint, exit: &mut Exit) {
+        leave_all(&self.line, &mut self.masked, dst, exit);
+        self.release();
+    }
+
+    /// What came undecided at or before `until_ns` has waited long enough.
     pub(crate) fn expire(&mut self, until_ns: u64, exit: &mut Exit) {
-        let mut left = false;
-        while self.waiting.front().is_some_and(|first| first.ts_ns <= until_ns) {
-            leave_first(&self.line, &mut self.waiting, exit, Reason::Expired);
-            left = true;
+        if leave_until(&self.line, &mut self.waiting, until_ns, exit) {
+            self.release();
         }
-        if left {
+    }
+
+    /// The same of what is masked.
+    pub(crate) fn expire_masked(&mut self, until_ns: u64, exit: &mut Exit) {
+        if leave_until(&self.line, &mut self.masked, until_ns, exit) {
             self.release();
         }
     }
 
     /// Everything leaves: the line is closed.
     pub(crate) fn empty(&mut self, exit: &mut Exit) {
-        while self.waiting.front().is_some() {
-            leave_first(&self.line, &mut self.waiting, exit, Reason::Pressed);
+        for waiting in [&mut self.waiting, &mut self.masked] {
+            while waiting.front().is_some() {
+                leave_first(&self.line, waiting, exit, Reason::Pressed);
+            }
         }
         self.release();
     }
@@ -169,15 +187,47 @@ impl<L: DelayLine> Gate<L> {
         let used_max = capacity - capacity / LINE_FREE_DIVISOR;
         self.release();
         while self.scanned - self.line.released() > used_max {
-            leave_first(&self.line, &mut self.waiting, exit, Reason::Pressed);
+            let [undecided, masked] = self.fronts();
+            let waiting = if masked < undecided { &mut self.masked } else { &mut self.waiting };
+            leave_first(&self.line, waiting, exit, Reason::Pressed);
             self.release();
         }
     }
 
-    fn release(&mut self) {
-        let first = self.waiting.front().map(|first| first.position);
-        self.line.release(first.unwrap_or(self.scanned));
+    /// Where in the line the first undecided and the first masked record lie.
+    #[inline]
+    fn fronts(&mut self) -> [u64; 2] {
+        let position = |first: Option<Waiter>| first.map_or(u64::MAX, |first| first.position);
+        [position(self.waiting.front()), position(self.masked.front())]
     }
+
+    fn release(&mut self) {
+        let [undecided, masked] = self.fronts();
+        self.line.release(undecided.min(masked).min(self.scanned));
+    }
+}
+
+/// What came at or before `until_ns` leaves. Returns whether there was anything.
+fn leave_until<L: DelayLine>(
+    line: &L,
+    waiting: &mut Waiting,
+    until_ns: u64,
+    exit: &mut Exit,
+) -> bool {
+    let mut left = false;
+    while waiting.front().is_some_and(|first| first.ts_ns <= until_ns) {
+        leave_first(line, waiting, exit, Reason::Expired);
+        left = true;
+    }
+    left
+}
+
+/// What waits for `dst` leaves, in its order.
+fn leave_all<L: DelayLine>(line: &L, waiting: &mut Waiting, dst: &Endpoint, exit: &mut Exit) {
+    waiting.take(dst, |waiter| {
+        let (held, pair) = look(line, &waiter);
+        exit.depart(&held, &pair, Reason::Decided);
+    });
 }
 
 /// The one that waits longest leaves.

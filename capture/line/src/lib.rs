@@ -36,6 +36,7 @@ mod lane;
 mod ledger;
 pub mod limits;
 pub mod line;
+pub mod mask;
 pub mod options;
 pub mod pcap;
 pub mod prefetch;

@@ -27,6 +27,9 @@ pub const WAITING_DESTINATIONS_MAX: usize = 1 << 16;
 pub const WAITING_RECORD_BYTES: usize = 32 + 14 + 20 + 8 + 12 + 20;
 /// Records that wait in one line, whatever its size.
 pub const WAITING_MAX: usize = 1 << 24;
+/// Masked media waits so long before it is written without its payload: a word that it is wanted again takes as long
+/// to come here as any. A longer wait masks less of what comes after that word, and takes more of the ring.
+pub const MASK_HOLD_NS: u64 = 400_000_000;
 /// Of a line's capacity, the part that is kept free: what waits longest leaves before its time when
 /// more is taken, so that decided media still finds room.
 pub const LINE_FREE_DIVISOR: u64 = 8;

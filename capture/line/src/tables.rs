@@ -33,7 +33,11 @@ impl SteeringTables {
             Command::LearnTcp(connections) => {
                 connections.iter().for_each(|(one, other)| self.learn(*one, *other));
             }
-            Command::Hello { .. } | Command::Release(_) | Command::Shutdown => {}
+            Command::Hello { .. }
+            | Command::Release(_)
+            | Command::Erase(_)
+            | Command::Note(_)
+            | Command::Shutdown => {}
         }
     }
 

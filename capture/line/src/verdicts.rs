@@ -1,7 +1,7 @@
-//! What policy says of each destination, within a bound.
+//! What policy says of each destination, within a bound, and what it said before.
 //!
 //! A denial outranks a recording: past the bound a destination to be recorded gives way, one to be
-//! ignored stays (CAP-9). Were even that not enough, the table says so, and whoever keeps unmatched
+//! ignored or masked stays (CAP-9). Were even that not enough, the table says so, and whoever keeps unmatched
 //! media must stop keeping it, because it could be denied media.
 
 use earwitness_ipc::VerdictChange;
@@ -12,11 +12,20 @@ use crate::{bounded::Bounded, limits::VERDICTS_MAX};
 /// Verdicts by destination. One thread owns it; changes reach it as commands (S8).
 #[derive(Debug)]
 pub struct Verdicts {
-    table: Bounded<Endpoint, Verdict>,
+    table: Bounded<Endpoint, Entry>,
     /// Grows with each change: what was read at this generation still holds.
     generation: u64,
     refused: u64,
     denials_refused: u64,
+}
+
+/// What is said of one destination.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    verdict: Verdict,
+    /// For what came before `since_ns`.
+    before: Verdict,
+    since_ns: u64,
 }
 
 impl Default for Verdicts {
@@ -34,7 +43,13 @@ impl Verdicts {
     #[inline]
     #[must_use]
     pub fn get(&self, dst: &Endpoint) -> Option<Verdict> {
-        self.table.get(dst).copied()
+        self.table.get(dst).map(|entry| entry.verdict)
+    }
+
+    /// The verdict of what came for `dst` at `ts_ns`.
+    pub(crate) fn at(&self, dst: &Endpoint, ts_ns: u64) -> Option<Verdict> {
+        let entry = self.table.get(dst)?;
+        Some(if ts_ns < entry.since_ns { entry.before } else { entry.verdict })
     }
 
     /// Takes a change over.
@@ -44,9 +59,13 @@ impl Verdicts {
             self.table.remove(&change.dst);
             return;
         };
-        if self.table.insert(change.dst, verdict, |held| *held != Verdict::Ignore).is_err() {
+        // What nobody had decided goes by what is decided now.
+        let before = self.get(&change.dst).filter(|before| *before != Verdict::Undecided);
+        let before = before.unwrap_or(verdict);
+        let entry = Entry { verdict, before, since_ns: change.since_ns };
+        if self.table.insert(change.dst, entry, |held| !denies(held.verdict)).is_err() {
             self.refused += 1;
-            self.denials_refused += u64::from(verdict == Verdict::Ignore);
+            self.denials_refused += u64::from(denies(verdict));
         }
     }
 
@@ -69,12 +88,17 @@ impl Verdicts {
     }
 }
 
+/// Whether it keeps something from the disk.
+fn denies(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Ignore | Verdict::Mask)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn change(host: u8, verdict: Option<Verdict>) -> VerdictChange {
-        VerdictChange { dst: Endpoint::v4([10, 0, 0, host], 4000), verdict }
+        VerdictChange::now(Endpoint::v4([10, 0, 0, host], 4000), verdict)
     }
 
     /// CAP-9, S10: past the bound recordings give way to denials, and a denial that finds no place
@@ -98,6 +122,22 @@ mod tests {
         verdicts.change(&change(7, Some(Verdict::Ignore)));
         assert!(!verdicts.knows_all_denials());
         assert_eq!(verdicts.evicted(), 5);
+    }
+
+    /// CAP-9, POL-8: a change has its time; what came before goes by what was said before.
+    #[test]
+    fn a_change_has_its_time() {
+        let mut verdicts = Verdicts::default();
+        let dst = change(1, None).dst;
+        let mut say = |verdict, since_ns| {
+            verdicts.change(&VerdictChange { dst, verdict: Some(verdict), since_ns });
+            [99, 100, 200].map(|ts_ns| verdicts.at(&dst, ts_ns))
+        };
+        assert_eq!(say(Verdict::Record, 100), [Some(Verdict::Record); 3]);
+        let [before, since, later] = say(Verdict::Mask, 100);
+        assert_eq!((before, since, later), (Some(Verdict::Record), Some(Verdict::Mask), since));
+        let [_, before, since] = say(Verdict::Record, 200);
+        assert_eq!((before, since), (Some(Verdict::Mask), Some(Verdict::Record)));
     }
 
     /// CALL-4: an entry is forgotten when told, so that the next call on a port begins undecided.

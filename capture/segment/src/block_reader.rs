@@ -5,10 +5,17 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::block::{self, BlockHeader, HEADER_LEN};
 use crate::disk::Disk;
-use crate::limits::{BLOCK_ALIGN, BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, HEADER_BYTES, READ_BYTES};
+use crate::limits::{
+    BLOCK_ALIGN, BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, ERASING_LOOKS_MAX, HEADER_BYTES, READ_BYTES,
+};
+use crate::map::ERASING_AT;
+
+/// Why a block is not believed that may be believed when it is read again.
+const CHECKSUM: &str = "block checksum is wrong";
 
 /// What a block must say of itself to belong here.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -59,7 +66,35 @@ impl BlockReader {
 
     /// The block at `offset`, checked; nothing at or behind `limit` is looked at. Its bytes are then
     /// lent by [`Self::stored`]. The error is the reason why there is none.
+    ///
+    /// E2: where it is not valid it may be that it is being overwritten: then it is read again.
     pub(crate) fn read(&mut self, offset: u64, limit: u64) -> Result<BlockHeader, &'static str> {
+        let mut result = self.read_once(offset, limit);
+        if result != Err(CHECKSUM) {
+            return result;
+        }
+        let mut before = self.erasing();
+        for _ in 0..ERASING_LOOKS_MAX {
+            self.forget();
+            result = self.read_once(offset, limit);
+            let now = self.erasing();
+            if result != Err(CHECKSUM) || (now == before && now.is_multiple_of(2)) {
+                break;
+            }
+            before = now;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        result
+    }
+
+    /// The segment's word `erasing`; an even constant where it cannot be read.
+    fn erasing(&self) -> u64 {
+        let mut word = [0; 8];
+        let read = read_fully(&*self.disk, &self.file, &mut word, ERASING_AT as u64);
+        if read == word.len() { u64::from_ne_bytes(word) } else { 0 }
+    }
+
+    fn read_once(&mut self, offset: u64, limit: u64) -> Result<BlockHeader, &'static str> {
         if !offset.is_multiple_of(BLOCK_ALIGN) || offset < HEADER_BYTES {
             return Err("no block can begin here");
         }
@@ -76,7 +111,7 @@ impl BlockReader {
         let bytes = self.window(offset, length, limit)?;
         let (head, stored) = bytes[..length].split_at(HEADER_LEN);
         if !block::verify(array(head), stored) {
-            return Err("block checksum is wrong");
+            return Err(CHECKSUM);
         }
         Ok(header)
     }

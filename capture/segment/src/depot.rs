@@ -12,12 +12,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Access, Disk};
+use crate::erase::{erase, redo};
 use crate::file_name::{self, FileName, Role};
 use crate::header::Header;
 use crate::limits::{SEQ_MAX, UNSYNCED_MAX};
 use crate::map::{Extent, Pen, WriteMap};
 use crate::rewrite::rewrite;
-use crate::{AppendError, LaneId, LaneKind, SegmentError, SyncReport, WriterOptions};
+use crate::{
+    AppendError, Erasure, Keep, LaneId, LaneKind, SegmentError, SyncReport, WriterOptions,
+};
 
 /// A segment of this lane that is being written, or waits for a sync.
 #[derive(Debug)]
@@ -88,6 +91,7 @@ impl Depot {
     ) -> Result<Self, SegmentError> {
         disk.create_dir(dir).map_err(|source| SegmentError::io("create", dir, source))?;
         let lock = lock(dir, lane)?;
+        redo(&disk, dir, lane)?;
         let mut next_seq = 1;
         let mut free = Vec::new();
         for name in file_name::list(&*disk, dir)?.into_iter().filter(|name| name.lane == lane) {
@@ -436,6 +440,44 @@ impl Depot {
             self.state().free.push(free);
         }
         Ok(())
+    }
+
+    pub(crate) fn erase(
+        &self,
+        erasures: &[Erasure],
+        keep: Keep,
+        verdict: u8,
+    ) -> Result<Vec<u64>, SegmentError> {
+        if self.kind != LaneKind::Media {
+            return Err(SegmentError::Kind {
+                lane: self.lane,
+                found: self.kind,
+                wanted: LaneKind::Media,
+            });
+        }
+        let _work = self.work();
+        erase(self, erasures, keep, verdict)
+    }
+
+    /// A segment of this lane, written or not; none if it is not there. Under `work`.
+    pub(crate) fn segment(&self, seq: u32) -> Result<Option<Arc<Segment>>, SegmentError> {
+        let state = self.state();
+        let mut known = state.unsynced.iter().chain(&state.current);
+        if let Some(known) = known.rfind(|known| known.seq() == seq) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        drop(state);
+        match self.reopen(seq, Extent::HeaderPage) {
+            Ok(segment) => Ok(Some(Arc::new(segment))),
+            Err(error) if error.io_kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What was overwritten is durable then, here or, where that fails, elsewhere (S6). Under `work`.
+    pub(crate) fn sync_erased(&self, segment: &Segment) -> Result<(), SegmentError> {
+        let Err(error) = self.sync_once(segment) else { return Ok(()) };
+        if segment.map.words().is_closed() { rewrite(self, segment).map(drop) } else { Err(error) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -74,6 +74,11 @@ pub(crate) fn lock_path(dir: &Path, lane: LaneId) -> PathBuf {
     dir.join(format!("{:04}.lock", lane.0))
 }
 
+/// Blocks that an erasure is about to overwrite.
+pub(crate) fn redo_path(dir: &Path, lane: LaneId) -> PathBuf {
+    dir.join(format!("{:04}.redo", lane.0))
+}
+
 /// All of the log's files in a folder, in order of lane, kind and sequence number.
 pub(crate) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<FileName>, SegmentError> {
     let names = disk.list(dir).map_err(|source| SegmentError::io("list", dir, source))?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::depot::Depot;
-use crate::{LaneId, LaneKind, SegmentError};
+use crate::{Erasure, Keep, LaneId, LaneKind, SegmentError};
 
 /// What a sync did.
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
@@ -44,6 +44,17 @@ impl Keeper {
     /// As [`crate::SegmentWriter::release`].
     pub fn release(&self, seq: u32) -> Result<(), SegmentError> {
         self.depot.release(seq)
+    }
+
+    /// Overwrites payloads in committed blocks of a media lane, durably, and gives their records `verdict`; `keep` says
+    /// what of each payload stays. Returns how many records there were of each. What was released meanwhile is none.
+    pub fn erase(
+        &self,
+        erasures: &[Erasure],
+        keep: Keep,
+        verdict: u8,
+    ) -> Result<Vec<u64>, SegmentError> {
+        self.depot.erase(erasures, keep, verdict)
     }
 
     pub fn lane(&self) -> LaneId {

@@ -17,6 +17,7 @@ mod depot;
 pub mod disk;
 #[cfg(any(test, feature = "faults"))]
 pub mod disk_faults;
+mod erase;
 mod error;
 mod file_name;
 mod follower;
@@ -35,6 +36,7 @@ mod syscall;
 mod verify;
 mod writer;
 
+pub use erase::{Erasure, Keep};
 pub use error::{AppendError, ReadError, SegmentError};
 pub use follower::Follower;
 pub use keeper::{Keeper, SyncReport};

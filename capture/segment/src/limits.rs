@@ -53,6 +53,12 @@ pub const RUN_BYTES: u64 = 16 << 10;
 pub const OPEN_MAX: usize = 64;
 /// Segments of which a `Log` remembers, when they are not open any more, which blocks it has checked.
 pub const KNOWN_MAX: usize = 4096;
+/// Records of one chain that one erasure looks at: an hour of 20 ms, and more.
+pub const ERASURE_RECORDS_MAX: usize = 1 << 20;
+/// Records of a chain are in the order of their arrival, but where several queues brought them: by no more than this.
+pub const FLOW_DISORDER_NS: u64 = 2_000_000_000;
+/// So often a reader looks again whether an erasure is over, a millisecond apart.
+pub const ERASING_LOOKS_MAX: u32 = 200;
 /// Unpacked blocks that a `Log` keeps.
 pub const UNPACKED_MAX: usize = 16;
 

@@ -146,6 +146,20 @@ impl Log {
         }
     }
 
+    /// A record of a media lane, and where its block begins.
+    pub(crate) fn read_placed(
+        &mut self,
+        lane: LaneId,
+        pos: RecordPos,
+    ) -> Result<(Record<'_>, u64), ReadError> {
+        self.clock += 1;
+        let at = self.opened(lane, pos)?;
+        if self.opened[at].open.header.kind != LaneKind::Media {
+            return Err(ReadError::NoRecord { lane, pos });
+        }
+        self.opened[at].placed(pos, &mut self.piece, &*self.disk)
+    }
+
     /// Positions of the records of one flow, oldest first: from `last` back to the one behind `first`, or
     /// to the first of the flow. At most `records_max` of them, the newest.
     pub fn chain(
@@ -297,14 +311,24 @@ impl Opened {
         Ok(Self { lane, seq, open, reader, id, checked: Checked::new(), used })
     }
 
-    /// A record that lies as it is in the file, read into `piece`: many calls at a time have few records
-    /// in each block, so a block is read as a whole only once, to check it.
+    /// A record that lies as it is in the file.
     fn record<'a>(
         &'a mut self,
         pos: RecordPos,
         piece: &'a mut Piece,
         disk: &dyn Disk,
     ) -> Result<Record<'a>, ReadError> {
+        self.placed(pos, piece, disk).map(|(record, _)| record)
+    }
+
+    /// The same, and where its block begins. It is read into `piece`: many calls at a time have few records in each
+    /// block, so a block is read as a whole only once, to check it.
+    fn placed<'a>(
+        &'a mut self,
+        pos: RecordPos,
+        piece: &'a mut Piece,
+        disk: &dyn Disk,
+    ) -> Result<(Record<'a>, u64), ReadError> {
         let no_record = ReadError::NoRecord { lane: self.lane, pos };
         let offset = pos.offset(LaneKind::Media);
         if !offset.is_multiple_of(RECORD_ALIGN) || offset < HEADER_BYTES {
@@ -320,7 +344,7 @@ impl Opened {
         let Ok(meta) = record::decode_header(head, at as usize) else { return Err(no_record) };
         let length = RECORD_LEN + meta.frame_len as usize;
         let bytes = self.piece(pos, length, end, piece, disk)?;
-        Ok(Record { meta, frame: &bytes[RECORD_LEN..], pos })
+        Ok((Record { meta, frame: &bytes[RECORD_LEN..], pos }, block))
     }
 
     fn head<'a>(

@@ -27,13 +27,15 @@ const LIVE_AT: usize = 192;
 const STATE_AT: usize = 256;
 const SYNCED_AT: usize = 320;
 const HEARD_AT: usize = 384;
+/// Also read by its place in the file (`block_reader`).
+pub(crate) const ERASING_AT: usize = 448;
 
 const STATE_CLOSED: u64 = 1;
 const STATE_MOVED: u64 = 2;
 
 const _: () = {
     assert!(FIXED_BYTES <= COMMITTED_AT);
-    assert!(HEARD_AT + 8 <= HEADER_BYTES as usize);
+    assert!(ERASING_AT + 8 <= HEADER_BYTES as usize);
 };
 
 /// Of a cache.
@@ -118,6 +120,7 @@ impl WriteMap {
         self.words().word(STATE_AT).store(0, Ordering::Relaxed);
         self.words().word(SYNCED_AT).store(HEADER_BYTES, Ordering::Relaxed);
         self.words().word(HEARD_AT).store(0, Ordering::Relaxed);
+        self.words().word(ERASING_AT).store(0, Ordering::Relaxed);
         self.words().word(COMMITTED_AT).store(HEADER_BYTES, Ordering::Relaxed);
         self.words().word(LIVE_AT).store(u64::from(header.seq), Ordering::Release);
     }
@@ -153,6 +156,20 @@ impl WriteMap {
         self.words().word(STATE_AT).fetch_or(STATE_CLOSED, Ordering::Release);
     }
 
+    /// E2: for as long as what is given back lives, readers know that blocks are being overwritten.
+    pub(crate) fn begin_erasing(&self) -> Erasing<'_> {
+        let word = self.words().word(ERASING_AT);
+        // One that was cut short left it odd.
+        let odd = word.load(Ordering::Relaxed) | 1;
+        word.store(odd, Ordering::SeqCst);
+        Erasing { word, odd }
+    }
+
+    /// No erasure is under way: whatever a process left that ended in one.
+    pub(crate) fn settle_erasing(&self) {
+        drop(self.begin_erasing());
+    }
+
     pub(crate) fn set_failed(&self) {
         self.failed.store(true, Ordering::Release);
     }
@@ -164,6 +181,19 @@ impl WriteMap {
     /// Tells those who have the file open that another one has its name now.
     pub(crate) fn set_moved(&self) {
         self.words().word(STATE_AT).fetch_or(STATE_MOVED, Ordering::Release);
+    }
+}
+
+/// Blocks are being overwritten.
+#[derive(Debug)]
+pub(crate) struct Erasing<'a> {
+    word: &'a AtomicU64,
+    odd: u64,
+}
+
+impl Drop for Erasing<'_> {
+    fn drop(&mut self) {
+        self.word.store(self.odd.wrapping_add(1), Ordering::SeqCst);
     }
 }
 

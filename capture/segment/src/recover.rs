@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::block_reader::{BlockReader, Identity};
 use crate::depot::{self, Depot};
 use crate::disk::{Access, Disk, RealDisk};
+use crate::erase::redo;
 use crate::file_name::{self, FileName, Role};
 use crate::header::Header;
 use crate::limits::{BLOCK_BYTES_MAX, HEADER_BYTES};
@@ -58,6 +59,7 @@ pub fn recover_on(disk: Arc<dyn Disk>, dir: &Path) -> Result<RecoveryReport, Seg
     let mut report = RecoveryReport::default();
     for lane in lanes {
         let _lock = depot::lock(dir, lane)?;
+        redo(&disk, dir, lane)?;
         let live: Vec<_> =
             names.iter().filter(|name| name.lane == lane && name.role == Role::Live).collect();
         for (left, name) in live.iter().enumerate().map(|(at, name)| (live.len() - at - 1, name)) {

@@ -182,7 +182,7 @@ impl Control {
     }
 
     pub fn decide(&mut self, dst: Endpoint, verdict: Verdict) {
-        self.send(Order::Verdicts(vec![VerdictChange { dst, verdict: Some(verdict) }]));
+        self.send(Order::Verdicts(vec![VerdictChange::now(dst, Some(verdict))]));
     }
 
     pub fn hello(&mut self) -> Vec<SourceInfo> {
@@ -227,7 +227,7 @@ impl Control {
                     Event::FlowsSeen(flows) => self.flows.extend(flows),
                     Event::Stats(stats) => self.stats = Some((**stats).clone()),
                     Event::Error { text, .. } => self.errors.push(text.clone()),
-                    Event::Hello { .. } => {}
+                    Event::Hello { .. } | Event::Erased(_) => {}
                 }
                 return event;
             }

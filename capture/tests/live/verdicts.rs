@@ -31,7 +31,7 @@ fn ignored_media_ends_in_the_driver() {
     let stats = control.await_stats("all are counted", |stats| stats.received == sent);
     assert_eq!((stats.ignored, stats.lost.total(), stats.held), (sent, 0, 0), "{stats:#?}");
     // Forgotten, the flow is undecided again.
-    let changes = vec![earwitness_ipc::VerdictChange { dst: media_of(1), verdict: None }];
+    let changes = vec![earwitness_ipc::VerdictChange::now(media_of(1), None)];
     control.send(Command::Verdicts(changes));
     control.decide(media_of(9), Verdict::Record);
     wire.send(&rtp(9, 0));

@@ -16,7 +16,8 @@ mod timestamp;
 pub use error::CatalogError;
 pub use listing::{After, Filter, Order, PAGE_ROWS_MAX};
 pub use rows::{
-    CallRow, Decision, DigitRow, EventRow, Gap, LegRow, Packets, RecordingRow, StreamRow,
+    CallRow, Decision, DigitRow, EventRow, Gap, HiddenRow, LegRow, Packets, RecordingRow,
+    StreamRow, TakeRow,
 };
 pub use store::{Catalog, Write};
 pub use timestamp::Timestamp;

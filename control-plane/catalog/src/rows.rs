@@ -33,6 +33,33 @@ pub struct Gap {
     pub packets: u64,
 }
 
+/// Which part of its call a recording is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakeRow {
+    /// From 1, in the order in which they began.
+    pub number: u32,
+    /// Null: with the first media that there was.
+    pub from: Option<Timestamp>,
+    /// Null: with the call.
+    pub until: Option<Timestamp>,
+    pub begun_by: String,
+    pub ended_by: Option<String>,
+}
+
+/// A stretch that is not to be heard in a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HiddenRow {
+    /// `pause`, `mask` or `keys`.
+    pub what: String,
+    pub from: Timestamp,
+    /// Null: to the recording's end.
+    pub until: Option<Timestamp>,
+    /// Who is not heard; null: nobody is.
+    pub side: Option<String>,
+    pub begun_by: String,
+    pub ended_by: Option<String>,
+}
+
 /// A finished recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordingRow {
@@ -62,6 +89,10 @@ pub struct RecordingRow {
     pub packets: Packets,
     pub mos: Option<f64>,
     pub decision: Decision,
+    #[serde(default)]
+    pub take: TakeRow,
+    #[serde(default)]
+    pub hidden: Vec<HiddenRow>,
     pub gaps: Vec<Gap>,
     pub sha256: String,
     pub bytes: u64,

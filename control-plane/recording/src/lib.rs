@@ -54,9 +54,9 @@ mod xml;
 
 pub use facts::{CallFacts, CaptureGap, Direction};
 pub use finalize::{FinalizeError, FinishedRecording, finalize};
-pub use options::{Format, Layout, Noise, RenderOptions, Silence};
+pub use options::{Blank, Format, Layout, Noise, RenderOptions, Silence};
 pub use render::{RenderError, render, render_to_file};
-pub use report::{PacketTotals, RenderReport, StreamReport};
+pub use report::{CodecUse, PacketTotals, RenderReport, StreamReport};
 pub use stream::{
     MediaPacket, PacketSource, PayloadType, Side, SourceError, StreamInput, StreamKey,
 };

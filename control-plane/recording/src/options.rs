@@ -74,6 +74,16 @@ pub enum Noise {
     Comfort,
 }
 
+/// What a stretch that must not be heard becomes.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Blank {
+    /// Silence of its length.
+    #[default]
+    Silence,
+    /// Nothing, on either side: what comes after it follows at once.
+    Cut,
+}
+
 /// A stretch that must not be heard: a mask, a pause.
 ///
 /// Audio inside is removed before anything is derived from it (concealment, resampling), so that
@@ -84,6 +94,7 @@ pub struct Silence {
     pub until_ns: u64,
     /// `None`: both sides.
     pub side: Option<Side>,
+    pub becomes: Blank,
 }
 
 /// Options of one render; the default is what a recording is: everything, stereo, WAV.
@@ -100,4 +111,6 @@ pub struct RenderOptions {
     pub noise: Noise,
     /// Any order; may overlap.
     pub silences: Vec<Silence>,
+    /// A shorter recording is refused ([`crate::RenderError::TooShort`]).
+    pub length_min_ns: u64,
 }

@@ -192,6 +192,8 @@ impl<'a> Player<'a> {
         let read = input.packets.read(slot.index, &mut |packet| {
             let payload = slot.payload(packet.payload);
             match kind {
+                // Only that it came was recorded (a mask): nothing is made up for it.
+                _ if payload.is_empty() => voice.pass(&slot),
                 Kind::Noise => voice.hush(&slot, ticks, payload),
                 _ => voice.speak(&slot, codec, ticks, payload, line),
             }

@@ -1,6 +1,7 @@
 //! Both channels, chunk by chunk, into a sink.
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::rc::Rc;
 
 use earwitness_codec::sink::{AudioShape, SinkError};
@@ -13,7 +14,7 @@ use crate::limits::{
     CHUNK_MS, JUMP_NS, NS_PER_MS, NS_PER_S, PACKET_NS_MAX, RECORDING_NS_MAX, SAMPLE_RATES,
     STREAMS_MAX, YOUNG_FALL_NS,
 };
-use crate::options::{Layout, RenderOptions};
+use crate::options::{Blank, Layout, RenderOptions, Silence};
 use crate::owner::{self, Claim, Span, VoiceId};
 use crate::player::{PlayError, Player};
 use crate::quality;
@@ -58,6 +59,9 @@ pub enum RenderError {
     /// More than [`crate::limits::RECORDING_NS_MAX`], or an end before the start.
     #[error("recording cannot span {span_ns} ns")]
     Span { span_ns: i64 },
+    /// Less than the options ask for.
+    #[error("recording has {length_ns} ns only")]
+    TooShort { length_ns: u64 },
     /// More than [`crate::limits::STREAMS_MAX`].
     #[error("call has {streams} streams")]
     TooManyStreams { streams: usize },
@@ -103,6 +107,8 @@ pub(crate) struct Plan<'a> {
     /// Who is heard, by side.
     spans: [Vec<Span>; 2],
     masks: [Vec<(i64, i64)>; 2],
+    /// Frames that are left out, in order and apart.
+    cuts: Vec<(u64, u64)>,
     /// From each native rate that is not the recording's.
     resamplers: Vec<(u32, Rc<Resampler>)>,
 }
@@ -132,10 +138,16 @@ impl<'a> Plan<'a> {
             frames: 0,
             spans: [Vec::new(), Vec::new()],
             masks: [masks(options, Side::Caller), masks(options, Side::Callee)],
+            cuts: Vec::new(),
             resamplers: Vec::new(),
         };
         plan.resamplers = plan.resamplers();
         plan.frames = owner::frames(end_ns - start_ns, rate_hz).max(0) as u64;
+        plan.cuts = plan.cuts();
+        let length_ns = ns_of(plan.kept_frames(), rate_hz);
+        if length_ns < options.length_min_ns {
+            return Err(RenderError::TooShort { length_ns });
+        }
         plan.spans = [plan.divide(Side::Caller), plan.divide(Side::Callee)];
         Ok(plan)
     }
@@ -150,6 +162,39 @@ impl<'a> Plan<'a> {
             .filter(|&rate_hz| rate_hz != self.rate_hz)
             .map(|rate_hz| (rate_hz, Rc::new(Resampler::new(rate_hz, self.rate_hz))))
             .collect()
+    }
+
+    fn cuts(&self) -> Vec<(u64, u64)> {
+        let frame = |at_ns: i64| {
+            owner::frames(at_ns.saturating_sub(self.start_ns), self.rate_hz).max(0) as u64
+        };
+        apart(self.options.silences.iter().filter(|silence| silence.becomes == Blank::Cut))
+            .into_iter()
+            .map(|(from_ns, until_ns)| (frame(from_ns), frame(until_ns).min(self.frames)))
+            .filter(|(from, until)| from < until)
+            .collect()
+    }
+
+    /// Frames that are in the file.
+    fn kept_frames(&self) -> u64 {
+        self.frames - self.cuts.iter().map(|(from, until)| until - from).sum::<u64>()
+    }
+
+    /// Of the frames from `frame` on, those that are in the file, as ranges counted from there.
+    fn kept(&self, frame: u64, count: usize) -> Vec<Range<usize>> {
+        let end = frame + count as u64;
+        let mut kept = Vec::with_capacity(1);
+        let mut at = frame;
+        for &(from, until) in self.cuts.iter().filter(|cut| cut.0 < end && frame < cut.1) {
+            if at < from {
+                kept.push((at - frame) as usize..(from - frame) as usize);
+            }
+            at = until.min(end);
+        }
+        if at < end {
+            kept.push((at - frame) as usize..count);
+        }
+        kept
     }
 
     pub(crate) fn start_ns(&self) -> u64 {
@@ -192,7 +237,7 @@ impl<'a> Plan<'a> {
             .collect();
         let channels = self.options.layout.channels();
         let shape = AudioShape { sample_rate: self.rate_hz, channels };
-        let mut output = Output::open(self.options.format, self.frames, shape, target)?;
+        let mut output = Output::open(self.options.format, self.kept_frames(), shape, target)?;
         let chunk = u64::from(self.rate_hz) * u64::from(CHUNK_MS) / 1_000;
         let mut sides = [vec![0_i16; chunk as usize], vec![0_i16; chunk as usize]];
         let mut mixed = Vec::with_capacity(chunk as usize * 2);
@@ -204,8 +249,10 @@ impl<'a> Plan<'a> {
                 self.fill(side, frame as i64, &mut players, out, decoders)?;
             }
             let [caller, callee] = &sides;
-            mix(self.options.layout, &caller[..count], &callee[..count], &mut mixed);
-            output.write(&mixed)?;
+            for kept in self.kept(frame, count) {
+                mix(self.options.layout, &caller[kept.clone()], &callee[kept], &mut mixed);
+                output.write(&mixed)?;
+            }
             frame += count as u64;
         }
         let file = output.finish()?;
@@ -255,8 +302,8 @@ impl<'a> Plan<'a> {
         let mut report = RenderReport {
             start_ns: self.start_ns(),
             end_ns: end_ns.max(0) as u64,
-            duration_ms: self.frames * 1_000 / u64::from(self.rate_hz),
-            frames: self.frames,
+            duration_ms: self.kept_frames() * 1_000 / u64::from(self.rate_hz),
+            frames: self.kept_frames(),
             sample_rate: self.rate_hz,
             channels: self.options.layout.channels(),
             ..RenderReport::default()
@@ -334,12 +381,18 @@ fn stream_extent(survey: &Survey) -> Option<(i64, i64)> {
     Some((start_ns.max(earliest_ns), end_ns.min(latest_ns)))
 }
 
-/// The masks of a side: in order, and apart.
+/// The masks of a side.
 fn masks(options: &RenderOptions, side: Side) -> Vec<(i64, i64)> {
-    let mut all: Vec<(i64, i64)> = options
-        .silences
-        .iter()
-        .filter(|silence| silence.side.is_none_or(|only| only == side))
+    apart(options.silences.iter().filter(|silence| silence.side.is_none_or(|only| only == side)))
+}
+
+fn ns_of(frames: u64, rate_hz: u32) -> u64 {
+    (u128::from(frames) * u128::from(NS_PER_S) / u128::from(rate_hz.max(1))) as u64
+}
+
+/// In order, and apart.
+fn apart<'s>(silences: impl Iterator<Item = &'s Silence>) -> Vec<(i64, i64)> {
+    let mut all: Vec<(i64, i64)> = silences
         .map(|silence| {
             let bound = |at_ns: u64| i64::try_from(at_ns).unwrap_or(i64::MAX);
             (bound(silence.from_ns), bound(silence.until_ns))

@@ -20,6 +20,10 @@ pub const DIGITS_MAX: usize = 1024;
 pub const SIGNALLING_MAX: usize = 4096;
 /// SIP hops of one call that are told apart.
 pub const HOPS_MAX: usize = 8;
+/// Recordings of one call: it may be stopped and started again.
+pub const TAKES_PER_CALL_MAX: usize = 64;
+/// Pauses, masks and hidden keys of one call.
+pub const SPANS_PER_CALL_MAX: usize = 1024;
 /// Legs of one call.
 pub const LEGS_MAX: usize = 32;
 

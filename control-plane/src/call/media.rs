@@ -62,6 +62,8 @@ pub struct Arrival {
     pub ts_ns: TsNs,
     /// `None` for what is not RTP.
     pub ssrc: Option<u32>,
+    /// Only that it came is in the log.
+    pub masked: bool,
 }
 
 impl Flow {
@@ -148,6 +150,11 @@ impl Media {
         Added::NewFlow
     }
 
+    /// When media was first heard.
+    pub fn first_ns(&self) -> Option<TsNs> {
+        self.flows.iter().map(|flow| flow.first_ns).min()
+    }
+
     /// When media was last heard.
     pub fn last_ns(&self) -> Option<TsNs> {
         self.flows.iter().map(|flow| flow.last_ns).max()
@@ -160,7 +167,7 @@ mod tests {
 
     fn arrival(pos: u64, prev: u64, ts_ns: TsNs, ssrc: u32) -> Arrival {
         let (pos, prev) = (RecordPos::media(1, pos), RecordPos(prev));
-        Arrival { lane: LaneId(3), pos, prev, ts_ns, ssrc: Some(ssrc) }
+        Arrival { lane: LaneId(3), pos, prev, ts_ns, ssrc: Some(ssrc), masked: false }
     }
 
     /// CAP-3: one chain while each record names the one before, a further one where the writer lost the thread.

@@ -4,19 +4,23 @@
 //! it is in `crate::intake`; how it becomes a file is in `crate::finish`. No I/O, no clocks.
 
 pub mod binding;
+pub mod change;
+pub mod coverage;
+pub mod erasures;
 pub mod limits;
 pub mod media;
 pub mod select;
 pub mod table;
 pub mod trace;
 
-use earwitness_policy::{Answer, Decision};
+use earwitness_policy::Decision;
 use earwitness_segment::{LaneId, RecordPos};
 pub use earwitness_voip::dialog::Party;
 use earwitness_voip::sdp::PayloadType;
 use earwitness_wire::Endpoint;
 
 use binding::TsNs;
+use coverage::Coverage;
 use limits::{DIGITS_MAX, ENDPOINTS_PER_CALL_MAX, GAPS_MAX, LEGS_MAX, SIGNALLING_MAX};
 use media::Media;
 use trace::Trace;
@@ -140,6 +144,10 @@ pub struct Call {
     pub late: Media,
     pub digits: Vec<Digit>,
     pub decision: Option<Decision>,
+    /// What of it is recorded, over time.
+    pub coverage: Coverage,
+    /// Packets that were written and must not be there, seen after it was known; capture destroys them.
+    pub destroyed: u64,
     pub trace: Trace,
     pub ledger: Vec<LedgerGap>,
     /// Its SIP messages in the log, for the ladder and for export; bounded.
@@ -205,10 +213,10 @@ impl Call {
         })
     }
 
-    /// Whether policy wants it.
+    /// Whether anything of it is recorded, or may be yet.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
-        self.decision.as_ref().is_some_and(|decision| decision.answer == Answer::Record)
+        self.coverage.is_any()
     }
 
     /// Keeps a digit.

@@ -7,7 +7,9 @@ use earwitness_ipc::{FlowSeen, VerdictChange};
 use earwitness_policy::{Answer, Facts, RuleSet};
 use earwitness_wire::{Endpoint, Verdict};
 
-use super::binding::{Bindings, Found, TsNs};
+use super::binding::{Binding, Bindings, Found, TsNs};
+use super::coverage::{By, Cause, Coverage, Terms, Wanted};
+use super::erasures::Erasures;
 use super::limits::{ALIASES_PER_CALL_MAX, ENDPOINTS_PER_CALL_MAX};
 use super::media::{Added, Arrival, Media};
 use super::trace::Trace;
@@ -61,6 +63,8 @@ struct Place {
 pub struct CallTable {
     rules: RuleSet,
     timing: Timing,
+    /// Of takes that no rule says more about.
+    terms: Terms,
     calls_max: usize,
     places: Vec<Place>,
     free: Vec<u32>,
@@ -70,6 +74,8 @@ pub struct CallTable {
     #[expect(clippy::vec_box, reason = "a call is large and goes on to other threads in its box")]
     finished: Vec<Box<Call>>,
     changed: Vec<CallSlot>,
+    /// What capture is asked to destroy.
+    pub erasures: Erasures,
     /// Time that is no part of any call's length, since the beginning.
     holes_ns: u64,
     /// Calls given up because there were too many.
@@ -82,6 +88,7 @@ impl CallTable {
         Self {
             rules,
             timing,
+            terms: Terms::default(),
             calls_max,
             places: Vec::new(),
             free: Vec::new(),
@@ -90,6 +97,7 @@ impl CallTable {
             verdicts: Vec::new(),
             finished: Vec::new(),
             changed: Vec::new(),
+            erasures: Erasures::default(),
             holes_ns: 0,
             evicted: 0,
         }
@@ -115,6 +123,10 @@ impl CallTable {
         for line in &decision.trace {
             trace.note(opening.at_ns, "decision", line.clone());
         }
+        let coverage = match decision.answer {
+            Answer::Record => Coverage::whole(Cause::rule(By::Policy, decision.rule), self.terms),
+            Answer::Ignore => Coverage::default(),
+        };
         place.call = Some(Box::new(Call {
             slot,
             id: opening.id,
@@ -138,6 +150,8 @@ impl CallTable {
             late: Media::default(),
             digits: Vec::new(),
             decision: Some(decision),
+            coverage,
+            destroyed: 0,
             trace,
             ledger: Vec::new(),
             signalling: Vec::new(),
@@ -191,9 +205,9 @@ impl CallTable {
         at_ns: TsNs,
         early_ns: u64,
     ) {
-        let Some(verdict) = self.get(slot).map(verdict_of) else { return };
+        let Some(verdict) = self.get(slot).map(|call| verdict_of(call, party)) else { return };
         if self.bindings.announce(endpoint, slot, party, at_ns, early_ns) {
-            self.verdicts.push(VerdictChange { dst: endpoint, verdict: Some(verdict) });
+            self.verdicts.push(VerdictChange::now(endpoint, Some(verdict)));
         }
     }
 
@@ -247,7 +261,20 @@ impl CallTable {
             let text = format!("stream {ssrc:#010x} {src} > {dst}, {speaker} speaks");
             call.trace.note(arrival.ts_ns, "media", text);
         }
+        if !call.coverage.is_plain() && !arrival.masked {
+            self.check_wanted(&binding, arrival);
+        }
         Some(added)
+    }
+
+    /// CAP-9: what was written with its payload before capture knew better is destroyed.
+    fn check_wanted(&mut self, binding: &Binding, arrival: &Arrival) {
+        let Some(call) = self.get_mut(binding.call) else { return };
+        let speaker = binding.receiver.other();
+        if call.coverage.wanted_at(arrival.ts_ns, speaker) != Wanted::Kept {
+            call.destroyed += 1;
+            self.erasures.record(arrival.lane, arrival.pos, arrival.prev, arrival.ts_ns);
+        }
     }
 
     /// Media that comes to a call's address when the call is over, and before anybody else has the address.
@@ -277,7 +304,7 @@ impl CallTable {
         call.left_out.push(at);
         call.trace.note(at_ns, "media", format!("{kind} at {at} is not recorded: audio only"));
         if self.bindings.announce(at, slot, party, at_ns, 0) {
-            self.verdicts.push(VerdictChange { dst: at, verdict: Some(Verdict::Ignore) });
+            self.verdicts.push(VerdictChange::now(at, Some(Verdict::Ignore)));
         }
     }
 
@@ -317,6 +344,10 @@ impl CallTable {
         for index in 0..self.places.len() {
             let Some(call) = self.places[index].call.as_deref() else { continue };
             let slot = call.slot;
+            if call.coverage.is_limited() {
+                self.end_due_take(slot, now_ns);
+            }
+            let Some(call) = self.places[index].call.as_deref() else { continue };
             if let Some((at_ns, reason)) = self.overdue(call, now_ns) {
                 self.ended(slot, at_ns, reason);
             }
@@ -345,7 +376,8 @@ impl CallTable {
         // Media that was never seen did not stop, and on hold it may be absent for as long as people like. But where
         // packets are missing, the answer, the media or the BYE may be among them.
         let stopped = call.answered.is_some() && call.media.last_ns().is_some();
-        let stops = (stopped || missing_until_ns.is_some()) && !call.held;
+        let heeded = !call.held && !is_unheard(call);
+        let stops = (stopped || missing_until_ns.is_some()) && heeded;
         let holes_ns = self.holes_ns - call.holes_before_ns;
         let longest_ns =
             call.started_ns.saturating_add(timing.length_max_ns).saturating_add(holes_ns);
@@ -361,15 +393,16 @@ impl CallTable {
 
     fn finish(&mut self, slot: CallSlot) {
         let place = &mut self.places[slot.index as usize];
-        let Some(call) = place.call.take() else { return };
+        let Some(mut call) = place.call.take() else { return };
         place.generation = place.generation.wrapping_add(1);
         self.free.push(slot.index);
         self.open -= 1;
         for endpoint in endpoints_of(&call) {
             if self.bindings.forget(&endpoint, slot) {
-                self.verdicts.push(VerdictChange { dst: endpoint, verdict: None });
+                self.verdicts.push(VerdictChange::now(endpoint, None));
             }
         }
+        self.conclude(&mut call);
         self.finished.push(call);
     }
 
@@ -425,6 +458,11 @@ impl CallTable {
         self.open == 0
     }
 
+    /// Adds to what capture must be told.
+    pub(super) fn tell(&mut self, changes: impl IntoIterator<Item = VerdictChange>) {
+        self.verdicts.extend(changes);
+    }
+
     /// What capture must be told, in order.
     pub fn take_verdicts(&mut self) -> Vec<VerdictChange> {
         std::mem::take(&mut self.verdicts)
@@ -434,12 +472,11 @@ impl CallTable {
     #[must_use]
     pub fn all_verdicts(&self) -> Vec<VerdictChange> {
         let of_call = |call: &Call| {
-            let verdict = verdict_of(call);
-            let of = |dst: Endpoint| {
-                if call.left_out.contains(&dst) { Verdict::Ignore } else { verdict }
-            };
-            endpoints_of(call)
-                .map(|dst| VerdictChange { dst, verdict: Some(of(dst)) })
+            let wanted = receivers_of(call).map(|(dst, party)| (dst, verdict_of(call, party)));
+            let left_out = call.left_out.iter().map(|dst| (*dst, Verdict::Ignore));
+            wanted
+                .chain(left_out)
+                .map(|(dst, verdict)| VerdictChange::now(dst, Some(verdict)))
                 .collect::<Vec<_>>()
         };
         self.iter().flat_map(of_call).collect()
@@ -459,16 +496,29 @@ impl CallTable {
     }
 }
 
-fn endpoints_of(call: &Call) -> impl Iterator<Item = Endpoint> + '_ {
-    let aliases = call.aliases.iter().map(|(at, _)| *at);
-    call.endpoints().map(|(at, _)| at).chain(aliases).chain(call.left_out.iter().copied())
+/// Media is not wanted now, and would not be seen: that nothing comes does not mean that it is over.
+fn is_unheard(call: &Call) -> bool {
+    call.coverage.wanted(Party::Caller) == Wanted::Denied
 }
 
-fn verdict_of(call: &Call) -> Verdict {
-    match call.decision.as_ref().map(|decision| decision.answer) {
-        Some(Answer::Record) => Verdict::Record,
-        Some(Answer::Ignore) => Verdict::Ignore,
-        None => Verdict::Undecided,
+/// Addresses that receive audio of the call, and whose they are.
+pub(super) fn receivers_of(call: &Call) -> impl Iterator<Item = (Endpoint, Party)> + '_ {
+    call.endpoints().chain(call.aliases.iter().copied())
+}
+
+fn endpoints_of(call: &Call) -> impl Iterator<Item = Endpoint> + '_ {
+    receivers_of(call).map(|(at, _)| at).chain(call.left_out.iter().copied())
+}
+
+/// What capture shall do with what `receiver` is sent from now on.
+pub(super) fn verdict_of(call: &Call, receiver: Party) -> Verdict {
+    if call.decision.is_none() {
+        return Verdict::Undecided;
+    }
+    match call.coverage.wanted(receiver.other()) {
+        Wanted::Kept => Verdict::Record,
+        Wanted::Hidden => Verdict::Mask,
+        Wanted::Denied => Verdict::Ignore,
     }
 }
 
@@ -521,7 +571,14 @@ mod tests {
 
     fn hear(table: &mut CallTable, ts_ns: u64) -> Option<Added> {
         let pos = RecordPos::media(1, ts_ns / 1_000);
-        let arrival = Arrival { lane: LaneId(3), pos, prev: RecordPos(0), ts_ns, ssrc: Some(7) };
+        let arrival = Arrival {
+            lane: LaneId(3),
+            pos,
+            prev: RecordPos(0),
+            ts_ns,
+            ssrc: Some(7),
+            masked: false,
+        };
         table.media(B, A, &arrival)
     }
 

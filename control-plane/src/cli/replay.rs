@@ -37,7 +37,7 @@ impl Progress for Screen {
             let _ = writeln!(out, "{}", serde_json::Value::Object(row));
         };
         line("call", serde_json::to_value(&done.call));
-        if let Some(recording) = &done.recording {
+        for recording in &done.recordings {
             line("recording", serde_json::to_value(recording));
         }
     }

@@ -9,7 +9,9 @@ use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use earwitness_ipc::{Command, ControlDoor, DoorError, Event, FlowSeen, VERSION, VerdictChange};
+use earwitness_ipc::{
+    Command, ControlDoor, DoorError, Erased, Event, FlowSeen, VERSION, VerdictChange,
+};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
@@ -41,6 +43,8 @@ pub enum CaptureError {
 #[derive(Debug, Default)]
 pub struct News {
     pub flows: Vec<FlowSeen>,
+    /// Payloads that are overwritten now.
+    pub erased: Vec<Erased>,
     /// A capture process has just answered: it knows no verdict yet.
     pub connected: bool,
 }
@@ -217,6 +221,7 @@ impl Capture {
                 news.connected = true;
             }
             Event::FlowsSeen(flows) => news.flows.extend(flows),
+            Event::Erased(erased) => news.erased.extend(erased),
             Event::Stats(stats) => self.metrics.capture_stats(&stats),
             Event::Error { fault, text } => {
                 self.metrics.capture_faults.inc();

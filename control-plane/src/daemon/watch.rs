@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use earwitness_catalog::Write;
+use earwitness_ipc::Command;
 
 use super::bookmark::{self, Bookmarks};
 use super::capture::Capture;
@@ -30,6 +31,8 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two looks for lanes while capture does not answer: shorter than messages settle.
 const LANES_INTERVAL: Duration = Duration::from_millis(20);
+/// So long after capture was asked to destroy something it is asked again.
+const ERASE_INTERVAL: Duration = Duration::from_secs(10);
 /// Beyond `hold`, how far records of one call may lie apart in the log.
 const MARGIN_NS: u64 = 2_000_000_000;
 /// How long recordings may take to be finished when the daemon stops; the rest is done at the next start.
@@ -55,6 +58,7 @@ pub(super) struct Watcher {
     looked: Instant,
     wrote: Instant,
     kept_house: Instant,
+    asked_again: Instant,
     metrics: Arc<Metrics>,
 }
 
@@ -78,6 +82,7 @@ impl Watcher {
             looked: Instant::now(),
             wrote: Instant::now(),
             kept_house: Instant::now(),
+            asked_again: Instant::now(),
             metrics: Arc::clone(metrics),
             finished: past.finished.into_iter().collect(),
             orphans: Orphans::new(past.open, wall_ns()),
@@ -109,7 +114,9 @@ impl Watcher {
         if news.connected {
             let verdicts = self.intake.table.all_verdicts();
             self.capture.tell_all(verdicts, self.intake.all_learned());
+            self.erase_again();
         }
+        self.intake.erased(&news.erased);
         self.look_for_lanes(news.connected)?;
         let until_ns = self.follower.settled_ns(wall_ns());
         let signalling = self.follower.signalling(until_ns, BUDGET, &mut self.intake);
@@ -139,6 +146,13 @@ impl Watcher {
         Ok(())
     }
 
+    /// What capture has not said to be done.
+    fn erase_again(&mut self) {
+        self.asked_again = Instant::now();
+        let again = self.intake.table.erasures.again();
+        self.capture.send((!again.is_empty()).then_some(Command::Erase(again)));
+    }
+
     fn command(&mut self) {
         let commands = self.intake.take_commands();
         self.capture.send(commands);
@@ -164,7 +178,7 @@ impl Watcher {
     fn keep(&mut self, outcome: Outcome) -> Result<(), DaemonError> {
         match outcome {
             Outcome::Done(done) => {
-                if let Some(recording) = &done.recording {
+                for recording in &done.recordings {
                     tracing::info!(
                         id = %recording.id,
                         from = recording.from.as_deref().unwrap_or("unknown"),
@@ -211,7 +225,8 @@ impl Watcher {
     /// The start of the oldest call that is not in the catalog as finished.
     fn oldest_ns(&self) -> u64 {
         let open = self.intake.table.iter().map(|call| call.started_ns);
-        open.chain(self.pool.oldest_ns()).min().unwrap_or_else(wall_ns)
+        let erasing = self.intake.table.erasures.oldest_ns();
+        open.chain(self.pool.oldest_ns()).chain(erasing).min().unwrap_or_else(wall_ns)
     }
 
     fn keep_house(&mut self) -> Result<(), DaemonError> {
@@ -219,6 +234,9 @@ impl Watcher {
             return Ok(());
         }
         self.kept_house = Instant::now();
+        if self.asked_again.elapsed() >= ERASE_INTERVAL {
+            self.erase_again();
+        }
         self.follower.look_for_lanes(&Vec::new())?;
         let oldest_ns = self.oldest_ns();
         if let Some(needed) = self.bookmarks.begin_again(oldest_ns, self.margin_ns) {

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use earwitness_catalog::{CallRow, Packets, RecordingRow, Write};
+use earwitness_catalog::{CallRow, EventRow, Packets, RecordingRow, Write};
 use earwitness_codec::{CodecSpec, Decoders};
 use earwitness_recording::disk::RealDisk;
 use earwitness_recording::{
-    CallFacts, CaptureGap, FinalizeError, FinishedRecording, PayloadType, RenderError,
-    RenderOptions, RenderReport, Side, StreamInput, StreamKey,
+    CallFacts, CaptureGap, FinalizeError, FinishedRecording, PacketSource, PayloadType,
+    RenderError, RenderOptions, RenderReport, Side, StreamInput, StreamKey,
 };
 use earwitness_segment::{Log, SegmentError};
 use earwitness_wire::Endpoint;
@@ -20,9 +20,11 @@ use sha2::{Digest, Sha256};
 use super::places::Places;
 use super::rows::{self, Findings};
 use super::source::{FlowRecords, Library, LogPackets, SharedLog, Shelf, Walk};
+use super::takes;
+use crate::call::coverage::Take;
 use crate::call::media::Flow;
 use crate::call::select::{self, Heard, Question, Selection};
-use crate::call::{Call, Party};
+use crate::call::{Call, LedgerGap, Party};
 use crate::setup::segments_dir;
 
 /// Why a call could not be finished. Its packets stay in the log, and it is tried again.
@@ -60,7 +62,8 @@ impl Workshop<'_> {
 #[derive(Debug)]
 pub struct Done {
     pub call: CallRow,
-    pub recording: Option<RecordingRow>,
+    /// One of each take.
+    pub recordings: Vec<RecordingRow>,
     pub places: Places,
 }
 
@@ -69,8 +72,8 @@ impl Done {
     #[must_use]
     pub fn into_writes(self) -> Vec<Write> {
         let places = Write::Places { call: self.call.id.clone(), places: self.places.to_bytes() };
-        let recording = self.recording.map(|row| Write::Recording(Box::new(row)));
-        [Write::Call(Box::new(self.call)), places].into_iter().chain(recording).collect()
+        let recordings = self.recordings.into_iter().map(|row| Write::Recording(Box::new(row)));
+        [Write::Call(Box::new(self.call)), places].into_iter().chain(recordings).collect()
     }
 }
 
@@ -90,20 +93,22 @@ pub fn finish<'c, 's>(
 /// Finishes a call that has no media.
 #[must_use]
 pub fn finish_silent(call: &Call, shop: &Workshop<'_>) -> Done {
-    done(call, &selection(call, shop), None, &[])
+    done(call, &selection(call, shop), &Outcome::default())
 }
 
-fn done(
-    call: &Call,
-    selection: &Selection,
-    recording: Option<&FinishedRecording>,
-    parts: &[Option<Packets>],
-) -> Done {
-    let findings = Findings { selection: Some(selection), recording, parts, finished: true };
+fn done(call: &Call, selection: &Selection, outcome: &Outcome) -> Done {
+    let findings = Findings {
+        selection: Some(selection),
+        recordings: &outcome.recordings,
+        parts: &outcome.parts,
+        remarks: &outcome.remarks,
+        finished: true,
+    };
+    let row = |recording: &Recorded| rows::recording_row(call, recording);
     Done {
         call: rows::call_row(call, &findings),
         places: Places::of(call),
-        recording: recording.map(|recording| rows::recording_row(call, recording)),
+        recordings: outcome.recordings.iter().map(row).collect(),
     }
 }
 
@@ -120,9 +125,12 @@ pub fn render_so_far(
     let mut walk = Walk::new(&log);
     let order = Order::new(call, shop, &mut walk);
     let mut records = walk.run();
-    let packets = Gathered::of(&order, &mut records);
+    let Some(take) = call.coverage.takes().last() else { return Ok(None) };
+    let packets = Gathered::of(&order, &order.collect(&mut records), take);
     let inputs = packets.inputs(call, &order.selection);
-    match earwitness_recording::render(&inputs, shop.options, sink, shop.decoders) {
+    // However short it is yet.
+    let options = RenderOptions { length_min_ns: 0, ..takes::options(call, take, shop.options) };
+    match earwitness_recording::render(&inputs, &options, sink, shop.decoders) {
         Ok(report) => Ok(Some(report)),
         Err(RenderError::NoMedia) => Ok(None),
         Err(source) => Err(JobError::Render { call: call.id.clone(), source }),
@@ -152,35 +160,93 @@ impl<'c> Order<'c> {
     }
 
     fn finish(self, records: &mut [FlowRecords], shop: &Workshop<'_>) -> Result<Done, JobError> {
-        let Self { call, selection, .. } = &self;
-        let (recording, parts) = match self.flows.is_empty() {
-            false => self.record(records, shop)?,
-            true => (None, Vec::new()),
-        };
-        Ok(done(call, selection, recording.as_ref(), &parts))
+        let mut outcome = Outcome::default();
+        if !self.flows.is_empty() {
+            let walked = self.collect(records);
+            for take in self.call.coverage.takes() {
+                let packets = Gathered::of(&self, &walked, take);
+                if packets.is_any() {
+                    self.record(&packets, take, shop, &mut outcome)?;
+                }
+            }
+        }
+        Ok(done(self.call, &self.selection, &outcome))
+    }
+
+    /// Takes its flows out of `records`.
+    fn collect(&self, records: &mut [FlowRecords]) -> Walked {
+        let mut walked = Walked::default();
+        for (flow, at) in &self.flows {
+            let mut records = std::mem::take(&mut records[*at]);
+            let Flow { first_ns, last_ns, .. } = self.call.media.flows[*flow];
+            let broken = records.broken.drain(..).map(|why| (first_ns, last_ns, why));
+            walked.broken.extend(broken);
+            walked.flows.insert(*flow, records);
+        }
+        walked
     }
 
     fn record(
         &self,
-        records: &mut [FlowRecords],
+        packets: &Gathered,
+        take: &Take,
         shop: &Workshop<'_>,
-    ) -> Result<(Option<FinishedRecording>, Vec<Option<Packets>>), JobError> {
+        outcome: &mut Outcome,
+    ) -> Result<(), JobError> {
         let Self { call, selection, .. } = self;
-        let packets = Gathered::of(self, records);
         let result = earwitness_recording::finalize(
-            &facts(call, &packets),
+            &facts(call, packets, take),
             &packets.inputs(call, selection),
-            shop.options,
+            &takes::options(call, take, shop.options),
             shop.data_dir,
             &RealDisk,
             shop.decoders,
         );
         match result {
-            Ok(recording) => Ok((Some(recording), packets.parts)),
+            Ok(finished) => {
+                outcome.recordings.push(Recorded { take: take.clone(), finished });
+                outcome.add_parts(&packets.parts);
+                Ok(())
+            }
             Err(FinalizeError::Render { source: RenderError::NoMedia }) => {
-                Ok((None, packets.parts))
+                outcome.add_parts(&packets.parts);
+                Ok(())
+            }
+            Err(FinalizeError::Render { source: RenderError::TooShort { length_ns } }) => {
+                outcome.remarks.push(takes::too_short(call, take, length_ns));
+                Ok(())
             }
             Err(source) => Err(JobError::Finalize { call: call.id.clone(), source }),
+        }
+    }
+}
+
+/// A take's recording.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    pub take: Take,
+    pub finished: FinishedRecording,
+}
+
+/// What became of a call's takes.
+#[derive(Debug, Default)]
+struct Outcome {
+    recordings: Vec<Recorded>,
+    /// Of each stream that is a part of a voice, what came of it in all takes; a recording counts whole voices.
+    parts: Vec<Option<Packets>>,
+    remarks: Vec<EventRow>,
+}
+
+impl Outcome {
+    fn add_parts(&mut self, parts: &[Option<Packets>]) {
+        self.parts.resize(parts.len(), None);
+        for (sum, part) in self.parts.iter_mut().zip(parts) {
+            let Some(part) = part else { continue };
+            let sum = sum.get_or_insert_default();
+            sum.received += part.received;
+            sum.lost += part.lost;
+            sum.duplicate += part.duplicate;
+            sum.late += part.late;
         }
     }
 }
@@ -194,7 +260,14 @@ fn selection(call: &Call, shop: &Workshop<'_>) -> Selection {
     })
 }
 
-/// The packets of the voices that are heard, and what their payload types mean.
+/// What was read of a call's flows, by their place in the call.
+#[derive(Default)]
+struct Walked {
+    flows: BTreeMap<usize, FlowRecords>,
+    broken: Vec<(u64, u64, String)>,
+}
+
+/// The packets of a take, of the voices that are heard, and what their payload types mean.
 struct Gathered {
     packets: Vec<LogPackets>,
     payload_types: Vec<Vec<PayloadType>>,
@@ -204,34 +277,36 @@ struct Gathered {
 }
 
 impl Gathered {
-    /// Takes its flows out of `records`.
-    fn of(order: &Order<'_>, records: &mut [FlowRecords]) -> Self {
-        let Order { call, selection, shelf, flows } = order;
-        let mut broken = Vec::new();
-        let mut take = |(flow, at): (&usize, &usize)| {
-            let mut records = std::mem::take(&mut records[*at]);
-            let Flow { first_ns, last_ns, .. } = call.media.flows[*flow];
-            let news = records.broken.drain(..).map(|why| (first_ns, last_ns, why));
-            broken.extend(news);
-            (*flow, records)
-        };
-        let walked: BTreeMap<usize, FlowRecords> = flows.iter().map(&mut take).collect();
+    fn of(order: &Order<'_>, walked: &Walked, take: &Take) -> Self {
+        let Order { call, selection, shelf, .. } = order;
+        let arrived = take.from_ns..take.until_ns;
         let voices = selection.voices();
         let count = |heard: &Heard| {
-            let records = walked.get(&heard.flow).filter(|_| voices[heard.voice].len() > 1)?;
-            Some(records.count(shelf, heard.ssrc, heard.until_ns))
+            let records = walked.flows.get(&heard.flow);
+            let records = records.filter(|_| voices[heard.voice].len() > 1)?;
+            Some(records.count(shelf, heard.ssrc, heard.until_ns, &arrived))
         };
         let parts = selection.heard.iter().map(count).collect();
-        let mut gathered = Self { packets: Vec::new(), payload_types: Vec::new(), parts, broken };
+        let mut gathered = Self {
+            packets: Vec::new(),
+            payload_types: Vec::new(),
+            parts,
+            broken: walked.broken.clone(),
+        };
         for parts in voices {
-            let of_parts = parts
-                .iter()
-                .filter_map(|heard| Some((walked.get(&heard.flow)?, heard.ssrc, heard.until_ns)));
-            gathered.packets.push(LogPackets::of_voice(shelf, of_parts));
+            let of_parts = parts.iter().filter_map(|heard| {
+                Some((walked.flows.get(&heard.flow)?, heard.ssrc, heard.until_ns))
+            });
+            gathered.packets.push(LogPackets::of_voice(shelf, of_parts, &arrived));
             let types = parts.iter().map(|heard| payload_types(call, heard));
             gathered.payload_types.push(without_repetition(types.flatten()));
         }
         gathered
+    }
+
+    /// Whether anything came.
+    fn is_any(&self) -> bool {
+        self.packets.iter().any(|packets| packets.count() > 0)
     }
 
     fn inputs<'a>(&'a self, call: &Call, selection: &Selection) -> Vec<StreamInput<'a>> {
@@ -257,7 +332,7 @@ impl Gathered {
     }
 }
 
-const fn side(party: Party) -> Side {
+pub(super) const fn side(party: Party) -> Side {
     match party {
         Party::Caller => Side::Caller,
         Party::Callee => Side::Callee,
@@ -311,8 +386,9 @@ fn without_repetition(said: impl Iterator<Item = PayloadType>) -> Vec<PayloadTyp
 /// How far media may overtake the SDP that explains it.
 const OVERTAKEN_NS: u64 = 2_000_000_000;
 
-fn facts(call: &Call, gathered: &Gathered) -> CallFacts {
-    let of_log = call.ledger.iter().map(|gap| CaptureGap {
+fn facts(call: &Call, gathered: &Gathered, take: &Take) -> CallFacts {
+    let in_take = |gap: &&LedgerGap| gap.from_ns < take.until_ns && take.from_ns < gap.until_ns;
+    let of_log = call.ledger.iter().filter(in_take).map(|gap| CaptureGap {
         from_ns: gap.from_ns,
         until_ns: gap.until_ns,
         place: gap.place.clone(),
@@ -327,7 +403,7 @@ fn facts(call: &Call, gathered: &Gathered) -> CallFacts {
     let row = rows::call_row(call, &Findings::default());
     let json = |value: serde_json::Result<serde_json::Value>| value.unwrap_or_default();
     CallFacts {
-        id: recording_id(call),
+        id: recording_id(call, take.number),
         call_id: call.call_id.clone(),
         call: call.id.clone(),
         from: call.from.clone(),
@@ -335,18 +411,22 @@ fn facts(call: &Call, gathered: &Gathered) -> CallFacts {
         started_at_ns: Some(call.started_ns),
         answered_at_ns: call.answered.map(|(_, at_ns)| at_ns),
         ended_at_ns: call.ended_ns,
-        end_reason: call.end_reason.clone(),
+        end_reason: takes::end_reason(call, take),
         decision: json(serde_json::to_value(&row.decision)),
         trace: json(serde_json::to_value(&row.events)),
         capture_gaps: of_log.chain(unreadable).collect(),
-        extra: serde_json::json!({ "legs": json(serde_json::to_value(&row.legs)) }),
+        extra: serde_json::json!({
+            "legs": json(serde_json::to_value(&row.legs)),
+            "take": json(serde_json::to_value(takes::take_row(take))),
+            "hidden": json(serde_json::to_value(takes::hidden_rows(call, take))),
+        }),
         ..CallFacts::default()
     }
 }
 
-/// Of the call's first recording: the same each time the same log is read, and different from its first
-/// character on, because file names carry its beginning.
-fn recording_id(call: &Call) -> String {
-    let digest = Sha256::digest(format!("recording 1 of {}", call.id));
+/// The same each time the same log is read, and different from its first character on, because file names carry its
+/// beginning.
+fn recording_id(call: &Call, number: u32) -> String {
+    let digest = Sha256::digest(format!("recording {number} of {}", call.id));
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,10 +2,12 @@
 
 mod clerk;
 mod job;
+mod joined;
 mod places;
 mod pool;
 mod rows;
 pub mod source;
+mod takes;
 
 pub use clerk::{Clerk, ClerkError, Pace};
 pub use job::{Done, JobError, Workshop, finish_silent, render_so_far};

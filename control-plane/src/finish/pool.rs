@@ -278,7 +278,7 @@ fn finish(
     for (call, result) in calls.iter().zip(job::finish(&calls, shop, &log.log)) {
         errors.push(match result {
             Ok(done) => {
-                if done.recording.is_some() {
+                if !done.recordings.is_empty() {
                     metrics.finish_seconds.observe(began.elapsed().as_secs_f64());
                 }
                 report.send(Answer::Done { call: call.id.clone(), done: Box::new(done) })?;

@@ -4,7 +4,10 @@ use earwitness_catalog::{
     CallRow, Decision, DigitRow, EventRow, Gap, LegRow, Packets, RecordingRow, StreamRow, Timestamp,
 };
 use earwitness_policy::Answer;
-use earwitness_recording::{FinishedRecording, RenderReport, StreamReport};
+use earwitness_recording::{RenderReport, StreamReport};
+
+use super::job::Recorded;
+use super::{joined, takes};
 
 use crate::call::media::{Flow, SsrcUse};
 use crate::call::select::Selection;
@@ -14,16 +17,19 @@ use crate::call::{Call, State};
 #[derive(Debug, Default)]
 pub struct Findings<'a> {
     pub selection: Option<&'a Selection>,
-    pub recording: Option<&'a FinishedRecording>,
+    pub recordings: &'a [Recorded],
     /// What came of each heard stream, where it is one of several of a voice.
     pub parts: &'a [Option<Packets>],
+    /// Lines for the call's trace.
+    pub remarks: &'a [EventRow],
     pub finished: bool,
 }
 
 /// The row of a call. Until it is finished an ended call is `ending`.
 #[must_use]
 pub fn call_row(call: &Call, findings: &Findings<'_>) -> CallRow {
-    let report = findings.recording.map(|recording| &recording.report);
+    let joined = joined::report(findings.recordings);
+    let report = joined.as_deref();
     let state = match call.state {
         State::Ended if !findings.finished => "ending",
         state => state.name(),
@@ -52,9 +58,9 @@ pub fn call_row(call: &Call, findings: &Findings<'_>) -> CallRow {
         ended_at: call.ended_ns.map(Timestamp::from_ns),
         state: state.to_owned(),
         end_reason: call.end_reason.clone(),
-        recorded: findings.recording.is_some(),
+        recorded: !findings.recordings.is_empty(),
         decision: decision_row(call),
-        recordings: findings.recording.iter().map(|recording| recording.id.clone()).collect(),
+        recordings: findings.recordings.iter().map(|one| one.finished.id.clone()).collect(),
         streams: findings
             .selection
             .map(|selection| stream_rows(call, selection, report, findings.parts))
@@ -69,13 +75,15 @@ pub fn call_row(call: &Call, findings: &Findings<'_>) -> CallRow {
                 what: event.what.to_owned(),
                 detail: event.detail,
             })
+            .chain(findings.remarks.iter().cloned())
             .collect(),
     }
 }
 
 /// The row of a recording.
 #[must_use]
-pub fn recording_row(call: &Call, recording: &FinishedRecording) -> RecordingRow {
+pub fn recording_row(call: &Call, recorded: &Recorded) -> RecordingRow {
+    let Recorded { take, finished: recording } = recorded;
     let report = &recording.report;
     RecordingRow {
         id: recording.id.clone(),
@@ -89,7 +97,7 @@ pub fn recording_row(call: &Call, recording: &FinishedRecording) -> RecordingRow
         answered_at: call.answered.map(|(_, at_ns)| Timestamp::from_ns(at_ns)),
         ended_at: Timestamp::from_ns(report.end_ns),
         duration_ms: report.duration_ms,
-        end_reason: call.end_reason.clone(),
+        end_reason: takes::end_reason(call, take),
         path: recording.path.clone(),
         json_path: recording.json_path.clone(),
         xml_path: recording.xml_path.clone(),
@@ -100,6 +108,8 @@ pub fn recording_row(call: &Call, recording: &FinishedRecording) -> RecordingRow
         packets: packets(&report.packets),
         mos: report.mos,
         decision: decision_row(call),
+        take: takes::take_row(take),
+        hidden: takes::hidden_rows(call, take),
         gaps: gap_rows(call, Some(report)),
         sha256: recording.sha256.clone(),
         bytes: recording.bytes,

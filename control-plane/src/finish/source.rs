@@ -135,10 +135,23 @@ pub struct FlowRecords {
 }
 
 impl FlowRecords {
-    /// What came of one SSRC of the flow up to a time, by its sequence numbers (RFC 3550 appendix A.3).
-    pub fn count(&self, shelf: &Shelf, ssrc: u32, until_ns: Option<u64>) -> Packets {
+    /// The packets that arrived in a time.
+    fn came_in(&self, arrived: &Range<u64>) -> &[Place] {
+        let from = self.places.partition_point(|place| place.ts_ns < arrived.start);
+        let until = self.places.partition_point(|place| place.ts_ns < arrived.end);
+        self.places.get(from..until).unwrap_or_default()
+    }
+
+    /// What `arrived` of one SSRC of the flow up to a time, by its sequence numbers (RFC 3550 appendix A.3).
+    pub fn count(
+        &self,
+        shelf: &Shelf,
+        ssrc: u32,
+        until_ns: Option<u64>,
+        arrived: &Range<u64>,
+    ) -> Packets {
         let mut stats = Stats::new(0);
-        for place in self.places.iter().filter(|place| place.is_of(ssrc, until_ns)) {
+        for place in self.came_in(arrived).iter().filter(|place| place.is_of(ssrc, until_ns)) {
             if let Ok(Ok(header)) = shelf.payload(place, Header::parse) {
                 stats.receive(&header, place.ts_ns, Timing::Event);
             }
@@ -281,18 +294,20 @@ pub struct LogPackets {
 }
 
 impl LogPackets {
-    /// The packets of a voice: of each part its SSRC, up to a time if there is one.
+    /// The packets of a voice that `arrived` in a time: of each part its SSRC, up to a time if there is one.
     pub fn of_voice<'a>(
         shelf: &Rc<Shelf>,
         parts: impl Iterator<Item = (&'a FlowRecords, u32, Option<u64>)>,
+        arrived: &Range<u64>,
     ) -> Self {
         let of_part = |(records, ssrc, until_ns): (&'a FlowRecords, u32, Option<u64>)| {
-            records.places.iter().filter(move |place| place.is_of(ssrc, until_ns)).copied()
+            let came = records.came_in(arrived).iter();
+            came.filter(move |place| place.is_of(ssrc, until_ns)).copied()
         };
         let mut places = Vec::new();
         for part in parts {
             // Most flows have one voice.
-            places.reserve_exact(part.0.places.len());
+            places.reserve_exact(part.0.came_in(arrived).len());
             places.extend(of_part(part));
         }
         places.sort_by_key(|place: &Place| place.ts_ns);
@@ -409,7 +424,7 @@ mod tests {
             }
             let mut records = walk.run();
             let of_voice = |records: &FlowRecords, flow| {
-                LogPackets::of_voice(&shelf, std::iter::once((records, flow, None)))
+                LogPackets::of_voice(&shelf, std::iter::once((records, flow, None)), &(0..u64::MAX))
             };
             for (flow, records) in (0..).zip(&mut records) {
                 assert!(records.places.iter().all(|place| place.kept.length > 0));

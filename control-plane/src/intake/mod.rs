@@ -9,7 +9,7 @@ mod streams;
 
 use std::sync::Arc;
 
-use earwitness_ipc::{Command, FlowSeen, Mark, VerdictChange};
+use earwitness_ipc::{Command, Erased, FlowSeen, Mark, VerdictChange};
 use earwitness_segment::{LaneId, Record, RecordClass};
 use earwitness_voip::dialog::Seen;
 use earwitness_wire::{LinkType, Options, Parsed, Transport, Verdict};
@@ -124,6 +124,7 @@ impl Intake {
             prev: record.meta.prev,
             ts_ns: record.meta.ts_ns,
             ssrc: ssrc_of(record.payload()),
+            masked: record.meta.verdict == Verdict::Mask as u8,
         };
         let added = table.media_again(flow.src, flow.dst, &arrival, &mut flow.found);
         metrics.media(added.is_some());
@@ -155,7 +156,9 @@ impl Intake {
                     self.table.gap(&LedgerGap { from_ns, until_ns: to_ns, place, packets });
                 }
             }
-            Mark::Stop { ts_ns } => self.heard_ns = self.heard_ns.max(ts_ns),
+            Mark::Note { ts_ns, .. } | Mark::Stop { ts_ns } => {
+                self.heard_ns = self.heard_ns.max(ts_ns)
+            }
         }
     }
 
@@ -198,7 +201,19 @@ impl Intake {
         if !verdicts.is_empty() {
             commands.push(Command::Verdicts(verdicts));
         }
+        // Behind the verdicts: what is written before those hold is asked for when it is read.
+        let erasures = self.table.erasures.take();
+        if !erasures.is_empty() {
+            commands.push(Command::Erase(erasures));
+        }
         commands
+    }
+
+    /// Payloads are overwritten.
+    pub fn erased(&mut self, erased: &[Erased]) {
+        self.table.erasures.done(erased);
+        let records = erased.iter().map(|one| one.records).sum();
+        self.metrics.erased_packets.inc_by(records);
     }
 
     /// Connections that carry SIP: what a capture process that starts anew must know besides all verdicts.

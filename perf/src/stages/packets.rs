@@ -83,7 +83,7 @@ impl Bench {
         };
         line.start(1, 1, vec![source])?;
         let changes: Vec<VerdictChange> =
-            (0..calls).map(|call| VerdictChange { dst: samples::caller(call), verdict }).collect();
+            (0..calls).map(|call| VerdictChange::now(samples::caller(call), verdict)).collect();
         for changes in changes.chunks(1_000).filter(|_| verdict.is_some()) {
             line.apply(&Command::Verdicts(changes.to_vec()))?;
         }

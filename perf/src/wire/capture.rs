@@ -65,8 +65,7 @@ impl Control {
                 [0, 1].map(|rtcp| Endpoint::v4([a, b, c, octet as u8], port as u16 + rtcp))
             })
         });
-        let changes: Vec<_> =
-            endpoints.map(|dst| VerdictChange { dst, verdict: Some(verdict) }).collect();
+        let changes: Vec<_> = endpoints.map(|dst| VerdictChange::now(dst, Some(verdict))).collect();
         for some in changes.chunks(VERDICTS_AT_ONCE) {
             let mut order = Command::Verdicts(some.to_vec());
             loop {

@@ -31,7 +31,7 @@ fn rings(bytes: usize) -> RingOptions {
 }
 
 fn verdict(dst: Endpoint, verdict: Verdict) -> Command {
-    Command::Verdicts(vec![VerdictChange { dst, verdict: Some(verdict) }])
+    Command::Verdicts(vec![VerdictChange::now(dst, Some(verdict))])
 }
 
 /// CAP-2, CAP-8: one thread receives, another writes; between them nothing is lost uncounted.

@@ -2,7 +2,8 @@
 #![allow(dead_code, reason = "each program uses what it needs")]
 
 use earwitness_catalog::{
-    CallRow, Decision, DigitRow, EventRow, Gap, LegRow, Packets, RecordingRow, StreamRow, Timestamp,
+    CallRow, Decision, DigitRow, EventRow, Gap, LegRow, Packets, RecordingRow, StreamRow, TakeRow,
+    Timestamp,
 };
 
 /// Ids are hashes: they come in no order.
@@ -109,6 +110,8 @@ pub(crate) fn recorded(number: u64) -> (CallRow, RecordingRow) {
         packets: Packets { received: 2, lost: 1, duplicate: 0, late: 0 },
         mos: Some(4.4),
         decision: decision(true),
+        take: TakeRow::default(),
+        hidden: Vec::new(),
         gaps: vec![Gap { from: at(0), until: at(1), place: "network".to_owned(), packets: 1 }],
         sha256: "00".repeat(32),
         bytes: 5,

@@ -9,8 +9,8 @@ use crate::traffic::{
 };
 use earwitness_codec::{Decoders, WorkerOptions, WorkerPool, encode};
 use earwitness_recording::{
-    Format, Noise, PayloadType, RenderError, RenderOptions, Side, Silence, StreamInput, StreamKey,
-    render,
+    Blank, Format, Noise, PayloadType, RenderError, RenderOptions, Side, Silence, StreamInput,
+    StreamKey, render,
 };
 
 fn with_events() -> Vec<PayloadType> {
@@ -73,6 +73,7 @@ fn masked_keys_are_not_told() {
         from_ns: START_NS + 600 * MS,
         until_ns: START_NS + 1_600 * MS,
         side: Some(Side::Caller),
+        becomes: Blank::Silence,
     }];
     let heard = hear_as(&[stream], &RenderOptions { silences, ..RenderOptions::default() });
     let keys: String = heard.report.digits.iter().map(|digit| digit.digit).collect();

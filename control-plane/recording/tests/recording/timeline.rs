@@ -2,9 +2,9 @@
 
 use crate::traffic::{
     Dice, MS, START_NS, Sender, Stream, assert_same, codec, correlation, expanded, hear, hear_as,
-    noise, voice,
+    noise, try_render, voice,
 };
-use earwitness_recording::{Layout, PayloadType, RenderOptions, Side, Silence};
+use earwitness_recording::{Blank, Layout, PayloadType, RenderError, RenderOptions, Side, Silence};
 
 fn caller(packets: Vec<(u64, Vec<u8>)>) -> Stream {
     Stream { packets, ..Stream::pcmu(Side::Caller, 7) }.sorted()
@@ -337,12 +337,59 @@ fn masked_is_silent() {
         from_ns: START_NS + 3_000 * MS,
         until_ns: START_NS + 5_000 * MS,
         side: Some(Side::Caller),
+        becomes: Blank::Silence,
     }];
     let options = RenderOptions { silences, ..RenderOptions::default() };
     let heard = hear_as(&[caller(packets)], &options);
     assert!(heard.left[24_000..40_160].iter().all(|&s| s == 0));
     assert_same(&heard.left[..23_999], &expanded(&audio)[..23_999], "audio");
     assert_same(&heard.left[40_160..], &expanded(&audio)[40_160..], "audio");
+}
+
+/// POL-8: what is cut out is not there, on either side, and what comes after it follows at once.
+#[test]
+fn what_is_cut_out_takes_no_time() {
+    let audio = voice(140.0, 80_000);
+    let packets = Sender::new(7, START_NS).talk(&audio, 20);
+    let cut = |from_ms, until_ms| Silence {
+        from_ns: START_NS + from_ms * MS,
+        until_ns: START_NS + until_ms * MS,
+        side: None,
+        becomes: Blank::Cut,
+    };
+    // Longer than a chunk, two that overlap, and one behind the end.
+    let silences =
+        vec![cut(2_000, 7_000), cut(8_000, 8_500), cut(8_400, 9_000), cut(9_990, 20_000)];
+    let options = RenderOptions { silences, ..RenderOptions::default() };
+    let heard = hear_as(&[caller(packets.clone())], &options);
+    let expected = expanded(&audio);
+    let whole = [&expected[..15_999], &expected[56_000..63_999], &expected[72_000..79_919]];
+    assert_eq!(heard.left.len(), 16_000 + 8_000 + 7_920);
+    assert_same(&heard.left[..15_999], whole[0], "before");
+    assert_same(&heard.left[16_000..23_999], whole[1], "between");
+    assert_same(&heard.left[24_000..31_919], whole[2], "after");
+    assert_eq!((heard.report.duration_ms, heard.report.frames), (3_990, 31_920));
+    assert_eq!(heard.report.end_ns, START_NS + 10_000 * MS);
+    // POL-4: what is left is too short to be kept.
+    let options = RenderOptions { length_min_ns: 3_991 * MS, ..options };
+    let refused = try_render(&[caller(packets)], &options).map(|_| ());
+    assert!(matches!(refused, Err(RenderError::TooShort { length_ns }) if length_ns == 3_990 * MS));
+}
+
+/// CAP-9: packets of which only the header was kept are silence: their place is known, and nothing is made up for them.
+#[test]
+fn packets_without_payload_are_silent() {
+    let audio = voice(140.0, 80_000);
+    let mut packets = Sender::new(7, START_NS).talk(&audio, 20);
+    packets[150..250].iter_mut().for_each(|(_, packet)| packet.truncate(12));
+    let heard = hear(&[caller(packets)]);
+    assert_eq!(heard.left.len(), audio.len());
+    assert!(heard.left[24_000..40_000].iter().all(|&s| s == 0));
+    assert_same(&heard.left[..24_000], &expanded(&audio)[..24_000], "audio");
+    assert_same(&heard.left[40_000..], &expanded(&audio)[40_000..], "audio");
+    let packets = heard.report.packets;
+    assert_eq!((packets.received, packets.lost, packets.undecodable), (500, 0, 0));
+    assert_eq!(heard.report.streams[0].concealed_ms, 0);
 }
 
 /// REC-4: a running call up to now, and a part of a call.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use earwitness_codec::{CodecSpec, Decoders, WorkerOptions, WorkerPool};
 use earwitness_recording::{
-    PayloadType, RenderOptions, RenderReport, Side, StreamInput, StreamKey, render,
+    PayloadType, RenderError, RenderOptions, RenderReport, Side, StreamInput, StreamKey, render,
 };
 
 /// 2026-11-20 10:00:00 UTC.
@@ -182,6 +182,14 @@ pub(crate) fn hear(streams: &[Stream]) -> Heard {
 
 /// Renders, in whatever format.
 pub(crate) fn render_bytes(streams: &[Stream], options: &RenderOptions) -> (RenderReport, Vec<u8>) {
+    try_render(streams, options).expect("rendered")
+}
+
+/// The same, or why there is none.
+pub(crate) fn try_render(
+    streams: &[Stream],
+    options: &RenderOptions,
+) -> Result<(RenderReport, Vec<u8>), RenderError> {
     let address = |port: u16| SocketAddr::from(([10, 0, 0, 1], port));
     let inputs: Vec<StreamInput<'_>> = streams
         .iter()
@@ -194,8 +202,8 @@ pub(crate) fn render_bytes(streams: &[Stream], options: &RenderOptions) -> (Rend
         })
         .collect();
     let mut bytes = Vec::new();
-    let report = render(&inputs, options, &mut bytes, &decoders()).expect("rendered");
-    (report, bytes)
+    let report = render(&inputs, options, &mut bytes, &decoders())?;
+    Ok((report, bytes))
 }
 
 /// Renders to WAV and takes it apart again.

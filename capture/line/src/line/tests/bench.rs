@@ -103,7 +103,7 @@ impl Bench {
     }
 
     pub(super) fn verdict(&mut self, dst: Endpoint, verdict: Option<Verdict>) {
-        let command = Command::Verdicts(vec![VerdictChange { dst, verdict }]);
+        let command = Command::Verdicts(vec![VerdictChange::now(dst, verdict)]);
         self.line.apply(&command).expect("no segments in it");
     }
 

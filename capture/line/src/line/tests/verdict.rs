@@ -1,9 +1,11 @@
 //! Verdicts: what is written, when, and what never is.
 
+use earwitness_ipc::{Command, Erasure, VerdictChange};
 use earwitness_segment::{Log, RecordPos};
 use earwitness_wire::{Steer, Verdict};
 
 use super::bench::{A, B, Bench, SECOND, options};
+use crate::limits::MASK_HOLD_NS;
 use crate::{Door, Unmatched};
 
 const HOLD: u64 = 2 * SECOND;
@@ -24,14 +26,90 @@ fn each_verdict() {
         Steer::Media(Verdict::Undecided)
     );
     bench.line.run(5);
+    assert_eq!(bench.sounds(), [b"recorded".to_vec()]);
+    assert_eq!(bench.line.stats().held, 2);
+    bench.line.run(5 + MASK_HOLD_NS);
     let records = bench.media_records();
     let verdicts: Vec<u8> = records.iter().map(|seen| seen.meta.verdict).collect();
     assert_eq!(verdicts, [Verdict::Record as u8, Verdict::Mask as u8]);
-    assert_eq!(bench.sounds(), [b"recorded".to_vec(), b"masked".to_vec()]);
+    assert_eq!(bench.sounds(), [b"recorded".to_vec(), b"".to_vec()]);
     let stats = bench.line.stats();
     assert_eq!((stats.stored, stats.ignored, stats.held), (2, 1, 1));
     assert_eq!(stats.stored_bytes, records.iter().map(|seen| seen.frame.len() as u64).sum::<u64>());
-    assert!(!bench.disk_holds(b"ignored") && !bench.disk_holds(b"undecided"));
+    for secret in [&b"masked"[..], b"ignored", b"undecided"] {
+        assert!(!bench.disk_holds(secret));
+    }
+}
+
+/// CAP-9, POL-8: what came before the word that it is wanted again is masked, what came after it is whole, though the word
+/// is late; and the other way round.
+#[test]
+fn a_change_holds_from_its_time_on() {
+    const MS: u64 = 1_000_000;
+    let mut bench = Bench::new(options());
+    let tell = |bench: &mut Bench, verdict, since_ns| {
+        let change = VerdictChange { dst: B, verdict: Some(verdict), since_ns };
+        bench.line.apply(&Command::Verdicts(vec![change])).expect("no segments in it");
+    };
+    tell(&mut bench, Verdict::Record, 0);
+    // Not looked at yet when the mask comes: its verdict is that of its time.
+    bench.media(10 * MS, A, B, b"said before");
+    tell(&mut bench, Verdict::Mask, 20 * MS);
+    bench.media(30 * MS, A, B, b"a secret");
+    bench.media(200 * MS, A, B, b"another secret");
+    bench.line.run(210 * MS);
+    bench.media(300 * MS, A, B, b"said after");
+    bench.line.run(310 * MS);
+    assert_eq!(bench.sounds(), [b"said before"]);
+    tell(&mut bench, Verdict::Record, 250 * MS);
+    bench.line.run(330 * MS);
+    assert_eq!(bench.sounds(), [&b"said before"[..], b"", b"", b"said after"]);
+    assert!(!bench.disk_holds(b"secret"));
+    // Masked again, and forgotten: what waits is masked, whatever becomes of unmatched media.
+    tell(&mut bench, Verdict::Mask, 340 * MS);
+    bench.media(350 * MS, A, B, b"the last secret");
+    bench.line.run(360 * MS);
+    bench.verdict(B, None);
+    bench.line.run(380 * MS);
+    assert_eq!(bench.sounds().len(), 5);
+    assert!(!bench.disk_holds(b"secret"));
+}
+
+/// CAP-9: what was written before a mask came is overwritten where it lies, and the log is whole.
+#[test]
+fn what_was_written_too_early_is_destroyed() {
+    let mut bench = Bench::new(options());
+    bench.verdict(A, Some(Verdict::Record));
+    for (ts_ns, sound) in (1..).zip([&b"before"[..], b"a secret", b"secret too", b"after"]) {
+        bench.media(ts_ns, B, A, sound);
+    }
+    bench.line.run(SECOND);
+    let records = bench.media_records();
+    assert!(bench.disk_holds(b"secret"));
+    let last = records.last().expect("four").pos.0;
+    let erasure = Erasure { number: 1, lane: 1, last, from_ns: 2, until_ns: 4 };
+    bench.line.apply(&Command::Erase(vec![erasure])).expect("erased");
+    assert!(!bench.disk_holds(b"secret"));
+    let after = bench.media_records();
+    let sounds = [&b"before"[..], b"", b"", b"after"];
+    for ((then, now), sound) in records.iter().zip(&after).zip(sounds) {
+        assert_eq!(
+            (now.pos, now.meta.prev, now.meta.ts_ns),
+            (then.pos, then.meta.prev, then.meta.ts_ns)
+        );
+        let payload = usize::from(now.meta.payload);
+        let kept = &now.frame[payload..payload + usize::from(now.meta.payload_len)];
+        assert_eq!(kept, [&then.frame[payload..payload + 12], sound].concat());
+        let masked = sound.is_empty();
+        assert_eq!(now.meta.verdict == Verdict::Mask as u8, masked);
+    }
+    // Once more changes nothing; another lane's is refused.
+    bench.line.apply(&Command::Erase(vec![erasure])).expect("nothing to do");
+    let strange = Erasure { lane: 9, ..erasure };
+    bench.line.apply(&Command::Erase(vec![strange])).expect_err("no such lane");
+    let dir = bench.finish(2 * SECOND);
+    let breaches = earwitness_segment::verify(&dir.path().join("segments")).expect("readable");
+    assert_eq!(breaches, []);
 }
 
 /// CAP-9: undecided media waits for `hold` to the nanosecond, then goes as configured.

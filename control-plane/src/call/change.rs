@@ -1,0 +1,156 @@
+//! Changes of what is recorded while a call runs: what they are called, and what follows from them for capture.
+
+use earwitness_ipc::VerdictChange;
+use earwitness_wire::{Endpoint, Verdict};
+
+use super::binding::{OPEN, TsNs};
+use super::coverage::{By, Cause, Coverage, Terms, Unchanged, Wanted};
+use super::media::{Chain, Flow};
+use super::table::{CallTable, receivers_of, verdict_of};
+use super::{Call, CallSlot, Party};
+
+/// One change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// A take begins, here or earlier where media was kept.
+    Begin {
+        from_ns: TsNs,
+        terms: Terms,
+    },
+    End,
+    Pause,
+    Resume,
+    /// Of one speaker, or of both.
+    Mask(Option<Party>),
+    Unmask(Option<Party>),
+    /// Keys that were pressed are hidden.
+    HideKeys {
+        speaker: Party,
+        from_ns: TsNs,
+        until_ns: TsNs,
+    },
+}
+
+impl Change {
+    /// The word in the call's trace.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Begin { .. } => "start",
+            Self::End => "stop",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Mask(_) => "mask",
+            Self::Unmask(_) => "unmask",
+            Self::HideKeys { .. } => "keys hidden",
+        }
+    }
+
+    fn apply(self, coverage: &mut Coverage, at_ns: TsNs, cause: Cause) -> Result<(), Unchanged> {
+        match self {
+            Self::Begin { from_ns, terms } => coverage.begin(from_ns, cause, terms),
+            Self::End => coverage.end(at_ns, cause),
+            Self::Pause => coverage.pause(at_ns, cause),
+            Self::Resume => coverage.resume(at_ns, cause),
+            Self::Mask(speaker) => coverage.mask(speaker, at_ns, cause),
+            Self::Unmask(speaker) => coverage.unmask(speaker, at_ns, &cause),
+            Self::HideKeys { speaker, from_ns, until_ns } => {
+                coverage.hide_keys(speaker, from_ns, until_ns, cause)
+            }
+        }
+    }
+}
+
+impl CallTable {
+    /// Changes what is recorded of a call from `at_ns` on: its trace says so, and capture is told.
+    ///
+    /// # Errors
+    /// It is so already, or cannot be.
+    pub fn change(
+        &mut self,
+        slot: CallSlot,
+        at_ns: TsNs,
+        change: Change,
+        cause: Cause,
+    ) -> Result<(), Unchanged> {
+        let Some(call) = self.get_mut(slot) else { return Err(Unchanged::NotRecording) };
+        let before: Vec<(Endpoint, Verdict)> =
+            receivers_of(call).map(|(dst, party)| (dst, verdict_of(call, party))).collect();
+        let text = format!("{}: {cause}", change.name());
+        change.apply(&mut call.coverage, at_ns, cause)?;
+        call.trace.note(at_ns, "recording", text);
+        // What was silent because nobody listened did not stop.
+        call.heard_ns = call.heard_ns.max(at_ns);
+        let after = receivers_of(call).map(|(dst, party)| (dst, verdict_of(call, party)));
+        let changed = before.into_iter().zip(after).filter(|(before, after)| before != after);
+        let changes: Vec<VerdictChange> = changed
+            .map(|(_, (dst, verdict))| VerdictChange {
+                dst,
+                verdict: Some(verdict),
+                since_ns: at_ns,
+            })
+            .collect();
+        self.tell(changes);
+        self.erase(slot, at_ns, change);
+        self.touch(slot);
+        Ok(())
+    }
+
+    /// What was written already, and is not wanted any more, is destroyed. What is written until capture knows is found
+    /// when it is read.
+    fn erase(&mut self, slot: CallSlot, at_ns: TsNs, change: Change) {
+        let (speaker, from_ns, until_ns) = match change {
+            Change::End | Change::Pause => (None, at_ns, OPEN),
+            Change::Mask(speaker) => (speaker, at_ns, OPEN),
+            Change::HideKeys { speaker, from_ns, until_ns } => (Some(speaker), from_ns, until_ns),
+            Change::Begin { .. } | Change::Resume | Change::Unmask(_) => return,
+        };
+        let Some(call) = self.get(slot) else { return };
+        let is_meant = |flow: &&Flow| {
+            let spoken = flow.receiver.other();
+            speaker.is_none_or(|only| only == spoken) && flow.last_ns >= from_ns
+        };
+        let flows = call.media.flows.iter().filter(is_meant);
+        let chains: Vec<Chain> = flows.flat_map(|flow| flow.chains.iter().copied()).collect();
+        // What is kept for a later take is destroyed when the call is over and none has begun.
+        let kept = change == Change::End && call.coverage.wanted(Party::Caller) == Wanted::Kept;
+        if chains.is_empty() || kept {
+            return;
+        }
+        chains
+            .iter()
+            .for_each(|chain| self.erasures.chain(chain.lane, chain.last, from_ns, until_ns));
+        if let Some(call) = self.get_mut(slot) {
+            let text = "what was written before this was known is destroyed";
+            call.trace.note(at_ns, "erasure", text);
+        }
+    }
+
+    /// The call is finished: what was kept of it for a recording that nobody began is destroyed, and the trace says what
+    /// was destroyed besides.
+    pub(super) fn conclude(&mut self, call: &mut Call) {
+        let over_ns = call.over_ns();
+        for (from_ns, until_ns) in call.coverage.left_over() {
+            for chain in call.media.flows.iter().flat_map(|flow| &flow.chains) {
+                self.erasures.chain(chain.lane, chain.last, from_ns, until_ns);
+            }
+        }
+        if call.destroyed > 0 {
+            let text =
+                format!("{} packets that came before capture knew are destroyed", call.destroyed);
+            call.trace.note(over_ns, "erasure", text);
+        }
+    }
+
+    /// Takes whose time is up end, at that time.
+    pub(super) fn end_due_take(&mut self, slot: CallSlot, now_ns: TsNs) {
+        let Some(call) = self.get(slot) else { return };
+        let due_ns = call.coverage.due_ns(call.media.first_ns());
+        let over_ns = call.ended_ns.unwrap_or(now_ns).min(now_ns);
+        if let Some(due_ns) = due_ns.filter(|due_ns| *due_ns <= over_ns) {
+            let cause = Cause::rule(By::Limit, "the recording has its longest length");
+            // It was open: nothing else is due.
+            let _ = self.change(slot, due_ns, Change::End, cause);
+        }
+    }
+}
