@@ -13,6 +13,7 @@ use earwitness_ipc::{Command, Erased, Erasure, SourceInfo, SourceMode};
 use earwitness_line::pcap::{Merge, Omissions, PcapError, Reader};
 use earwitness_line::region::Residence;
 use earwitness_line::{Door, Line, LineError, LineOptions, Unmatched};
+use earwitness_segment::Packing;
 
 use crate::call::Call;
 use crate::config::{Config, ConfigError, UnmatchedMedia};
@@ -182,6 +183,8 @@ fn open_line(config: &Config, data_dir: &Path) -> Result<Line, ReplayError> {
         UnmatchedMedia::Keep => Unmatched::Keep,
     };
     options.drain.media.segment_bytes = u64::from(capture.segment_mib.min(SEGMENT_MIB_MAX)) << 20;
+    // What is packed would be unpacked a moment later.
+    options.drain.signalling.packing = Packing::Plain;
     // Nothing is lost by paging here: the files wait. Most replays use little of the ring.
     options.rings.residence = Residence::Pageable;
     Line::open(options).map_err(|source| ReplayError::Line { source })

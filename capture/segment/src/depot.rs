@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) header: Header,
-    pub(crate) file: File,
+    pub(crate) file: Arc<File>,
     pub(crate) map: Arc<WriteMap>,
 }
 
@@ -38,9 +38,8 @@ impl Segment {
     /// The same with no more than its header mapped: what was written stays the kernel's affair, and is none of
     /// this process's memory.
     fn without_contents(&self) -> io::Result<Self> {
-        let file = self.file.try_clone()?;
-        let map = Arc::new(self.map.of_header(&file)?);
-        Ok(Self { header: self.header, file, map })
+        let map = Arc::new(self.map.of_header(&self.file)?);
+        Ok(Self { header: self.header, file: Arc::clone(&self.file), map })
     }
 
     pub(crate) fn is_durable(&self) -> bool {
@@ -155,7 +154,7 @@ impl Depot {
     fn reopen(&self, seq: u32, extent: Extent) -> Result<Segment, SegmentError> {
         let path = self.live_name(seq).in_dir(&self.dir);
         let open = || {
-            let file = self.disk.open(&path, Access::Write)?;
+            let file = Arc::new(self.disk.open(&path, Access::Write)?);
             let bytes = file.metadata()?.len();
             let map = Arc::new(WriteMap::new(&file, extent, bytes)?);
             let header = Header::decode(&map.words().fixed()).map_err(io::Error::other)?;
@@ -179,7 +178,7 @@ impl Depot {
             return Err(self.refusal());
         };
         self.spare_ready.store(false, Ordering::Release);
-        let pen = Pen::new(Arc::clone(&next.map), &next.header);
+        let pen = Pen::new(Arc::clone(&next.map), Arc::clone(&next.file), &next.header);
         pen.set_heard(heard_ns);
         let old = state.current.replace(next);
         drop(state);
@@ -317,7 +316,7 @@ impl Depot {
             let _ = self.disk.remove(&final_path);
             return Err(SegmentError::io("sync", &self.dir, source));
         }
-        Ok(Segment { header, file, map: Arc::new(map) })
+        Ok(Segment { header, file: Arc::new(file), map: Arc::new(map) })
     }
 
     fn header(&self, seq: u32) -> Header {

@@ -257,6 +257,7 @@ impl<'a> Words<'a> {
 #[derive(Debug)]
 pub(crate) struct Pen {
     map: Arc<WriteMap>,
+    file: Arc<File>,
     seq: u32,
     epoch: u64,
     /// The mark, as this side knows it.
@@ -265,9 +266,9 @@ pub(crate) struct Pen {
 
 impl Pen {
     /// Only for a segment that this process made or adopted, under the lane's lock, once.
-    pub(crate) fn new(map: Arc<WriteMap>, header: &Header) -> Self {
+    pub(crate) fn new(map: Arc<WriteMap>, file: Arc<File>, header: &Header) -> Self {
         let committed = map.words().committed();
-        Self { map, seq: header.seq, epoch: header.epoch, committed }
+        Self { map, file, seq: header.seq, epoch: header.epoch, committed }
     }
 
     pub(crate) fn seq(&self) -> u32 {
@@ -299,6 +300,15 @@ impl Pen {
         unsafe {
             let to = self.map.raw.as_mut_ptr().add(offset as usize);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+    }
+
+    /// As [`Pen::write`], by a system call, for many bytes: it need not fault each page in. What the file refuses
+    /// is written through the mapping: its space is allocated (S3).
+    pub(crate) fn write_through(&mut self, disk: &dyn Disk, offset: u64, bytes: &[u8]) {
+        self.check(offset, bytes.len());
+        if disk.write_at(&self.file, bytes, offset).is_err() {
+            self.write(offset, bytes);
         }
     }
 

@@ -22,6 +22,16 @@ use crate::{
 /// How far ahead of a record the cache is asked for its place in the segment: some small records.
 const EXPECT_BYTES: u64 = 1024;
 
+/// How blocks of a signalling lane are stored; those of a media lane are as they are.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub enum Packing {
+    /// By LZ4, where that saves a cache line.
+    #[default]
+    Lz4,
+    /// As they are, each by one system call: for who reads them at once, and does not mind to wait.
+    Plain,
+}
+
 /// How a lane is written.
 #[derive(Clone, Debug)]
 pub struct WriterOptions {
@@ -29,6 +39,7 @@ pub struct WriterOptions {
     pub segment_bytes: u64,
     /// A block closes when it holds this much.
     pub block_bytes: u32,
+    pub packing: Packing,
     /// Touch every page of a new segment when it is prepared, so that appending never faults.
     pub prefault: bool,
     /// Released segments kept for use again; more than that are deleted.
@@ -42,6 +53,7 @@ impl Default for WriterOptions {
         Self {
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             block_bytes: BLOCK_BYTES_DEFAULT,
+            packing: Packing::Lz4,
             prefault: false,
             recycle_max: RECYCLE_DEFAULT,
             epoch: 0,
@@ -84,7 +96,7 @@ pub struct SegmentWriter {
     /// `None` until there is space for the first segment.
     pen: Option<Pen>,
     open: OpenBlock,
-    /// Records of the open block of a signalling lane.
+    /// The open block of a signalling lane: room for its header, and its records.
     buffer: Vec<u8>,
     packer: Packer,
     heard_ns: u64,
@@ -107,6 +119,28 @@ struct OpenBlock {
 impl OpenBlock {
     const NONE: Self =
         Self { offset: 0, used: 0, capacity: 0, records: 0, first_ts_ns: u64::MAX, last_ts_ns: 0 };
+
+    /// What the block says of itself when it is closed.
+    fn header(&self, pen: &Pen, stored_len: usize, compression: Compression) -> BlockHeader {
+        BlockHeader {
+            seq: pen.seq(),
+            epoch: pen.epoch(),
+            block: (self.offset / BLOCK_ALIGN) as u32,
+            compressed: compression == Compression::Lz4,
+            records: self.records,
+            stored_len: stored_len as u32,
+            raw_len: self.used as u32,
+            first_ts_ns: self.first_ts_ns,
+            last_ts_ns: self.last_ts_ns,
+        }
+    }
+}
+
+/// What became of one block's records.
+#[derive(Copy, Clone, Eq, PartialEq)]
+enum Compression {
+    None,
+    Lz4,
 }
 
 impl SegmentWriter {
@@ -152,7 +186,8 @@ impl SegmentWriter {
 
     /// Copies a record into the open block; readers see it once the block closes.
     ///
-    /// No system call unless a segment is full and the next was not prepared.
+    /// No system call unless a segment is full and the next was not prepared, or a block of a lane is that is
+    /// [`Packing::Plain`].
     #[inline]
     pub fn append(&mut self, meta: &RecordMeta, frame: &[u8]) -> Result<RecordPos, AppendError> {
         if frame.len() > FRAME_BYTES_MAX as usize {
@@ -287,6 +322,8 @@ impl SegmentWriter {
         let capacity = wanted.min(pen.bytes() - pen.committed()) - BLOCK_HEADER_BYTES;
         self.open =
             OpenBlock { offset: pen.committed(), capacity: capacity as usize, ..OpenBlock::NONE };
+        self.buffer.clear();
+        self.buffer.resize(block::HEADER_LEN, 0);
         Ok(())
     }
 
@@ -302,30 +339,33 @@ impl SegmentWriter {
         if open.records == 0 {
             return;
         }
-        let pen = self.pen.as_mut().expect("a block is open only in a segment");
-        let packed = match self.depot.kind {
-            LaneKind::Media => None,
-            LaneKind::Signalling => self.packer.pack(&self.buffer),
-        };
-        let stored_len = packed.map_or(open.used, <[u8]>::len);
-        let header = BlockHeader {
-            seq: pen.seq(),
-            epoch: pen.epoch(),
-            block: (open.offset / BLOCK_ALIGN) as u32,
-            compressed: packed.is_some(),
-            records: open.records,
-            stored_len: stored_len as u32,
-            raw_len: open.used as u32,
-            first_ts_ns: open.first_ts_ns,
-            last_ts_ns: open.last_ts_ns,
-        };
+        let Self { depot, pen, buffer, packer, .. } = self;
+        let pen = pen.as_mut().expect("a block is open only in a segment");
         let contents = open.offset + BLOCK_HEADER_BYTES;
-        if self.depot.kind == LaneKind::Signalling {
-            pen.write(contents, packed.unwrap_or(&self.buffer));
-            self.buffer.clear();
-        }
-        let sealed = header.seal(pen.written(contents, stored_len));
-        pen.write(open.offset, &sealed);
+        let records = &buffer[block::HEADER_LEN..];
+        let stored_len = match (depot.kind, depot.options.packing) {
+            (LaneKind::Media, _) => {
+                let header = open.header(pen, open.used, Compression::None);
+                let sealed = header.seal(pen.written(contents, open.used));
+                pen.write(open.offset, &sealed);
+                open.used
+            }
+            (LaneKind::Signalling, Packing::Lz4) => {
+                let packed = packer.pack(records);
+                let stored = packed.unwrap_or(records);
+                let compression = packed.map_or(Compression::None, |_| Compression::Lz4);
+                let sealed = open.header(pen, stored.len(), compression).seal(stored);
+                pen.write(contents, stored);
+                pen.write(open.offset, &sealed);
+                stored.len()
+            }
+            (LaneKind::Signalling, Packing::Plain) => {
+                let sealed = open.header(pen, open.used, Compression::None).seal(records);
+                buffer[..block::HEADER_LEN].copy_from_slice(&sealed);
+                pen.write_through(&*depot.disk, open.offset, buffer);
+                open.used
+            }
+        };
         pen.commit(block::end_of(open.offset, stored_len as u64));
         self.stats.blocks += 1;
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use earwitness_segment::disk_faults::{FaultDisk, Operation};
 use earwitness_segment::{
-    AppendError, Cursor, Follower, LaneKind, Log, ReadError, RecordPos, SegmentError,
-    SegmentWriter, SyncReport, verify,
+    AppendError, Cursor, Follower, LaneKind, Log, Packing, ReadError, RecordPos, SegmentError,
+    SegmentWriter, SyncReport, WriterOptions, verify,
 };
 use traffic::{LANE, drain, follow, frame, meta, options, segment, write};
 
@@ -60,6 +60,27 @@ fn a_full_disk_refuses_and_recovers() {
         assert_eq!(follow(dir.path(), Cursor::default()).unwrap().0, written);
         assert_eq!(verify(dir.path()).unwrap(), []);
     }
+}
+
+/// CAP-3, S3: blocks that are stored as they are read back like packed ones; one that the file refuses goes through
+/// the mapping.
+#[test]
+fn plain_blocks_are_read_back_and_a_refused_write_loses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FaultDisk::new());
+    disk.fail(Operation::Write, EIO, 2, 3);
+    let options = WriterOptions { packing: Packing::Plain, ..options() };
+    let kind = LaneKind::Signalling;
+    let mut writer = SegmentWriter::open_on(disk, dir.path(), LANE, kind, options).unwrap();
+    let written = write(&mut writer, 0..3_000, 700, &mut [RecordPos::NONE; 5]);
+    writer.flush();
+    assert!(writer.stats().segments > 1 && writer.stats().blocks > 200);
+    assert_eq!(follow(dir.path(), Cursor::default()).unwrap().0, written);
+    let mut log = Log::open(dir.path()).unwrap();
+    for kept in written.iter().rev() {
+        assert_eq!(log.read(LANE, kept.pos).unwrap().frame, kept.frame);
+    }
+    assert_eq!(verify(dir.path()).unwrap(), []);
 }
 
 /// S3: a disk that is full from the start is waited for.
