@@ -38,6 +38,43 @@ impl<'a> NameAddr<'a> {
 
     /// Reads one address and says which rules it breaks.
     pub(super) fn parse_noting(value: &'a [u8]) -> Option<(Self, Flaws)> {
+        match Self::parse_usual(value) {
+            Some(address) => Some((address, Flaws::default())),
+            None => Self::parse_any(value),
+        }
+    }
+
+    /// What nearly all senders write: a name of tokens or in quotes, an address in brackets, the tag alone behind it.
+    /// Whatever else there is, is left to [`Self::parse_any`], which reads this the same.
+    pub(super) fn parse_usual(value: &'a [u8]) -> Option<Self> {
+        let open = scan::find(b'<', value)?;
+        let (before, inner) = (&value[..open], &value[open + 1..]);
+        let close = scan::find(b'>', inner)?;
+        let (uri, after) = (&inner[..close], &inner[close + 1..]);
+        let display = match before {
+            [] => before,
+            [b'"', name @ .., b'"', b' '] | [b'"', name @ .., b'"'] => {
+                name.iter().all(|byte| !matches!(byte, b'"' | b'\\')).then_some(name)?
+            }
+            name => {
+                let is_plain = |byte: &u8| scan::is_token(*byte) || scan::is_space(*byte);
+                name.iter().all(is_plain).then(|| scan::trim(name))?
+            }
+        };
+        let is_bare =
+            matches!(uri, [first, .., last] if !scan::is_space(*first) && !scan::is_space(*last));
+        let (params, tag) = match after {
+            [] => (after, None),
+            [b';', params @ ..] => {
+                let tag = params.strip_prefix(b"tag=").filter(|tag| !tag.is_empty())?;
+                (params, Some(scan::is_all_token(tag).then_some(tag)?))
+            }
+            _ => return None,
+        };
+        is_bare.then_some(Self { display, uri, params, tag })
+    }
+
+    fn parse_any(value: &'a [u8]) -> Option<(Self, Flaws)> {
         let mut flaws = Flaws::default();
         let value = scan::trim(value);
         let (display, rest) = match value.first()? {
@@ -98,7 +135,9 @@ fn uri_and_params<'a>(rest: &'a [u8], flaws: &mut Flaws) -> Option<(&'a [u8], &'
 
 #[cfg(test)]
 mod tests {
-    use super::{Flaw, NameAddr};
+    use proptest::prelude::*;
+
+    use super::{Flaw, Flaws, NameAddr};
 
     fn parse(value: &str) -> NameAddr<'_> {
         NameAddr::parse(value.as_bytes()).expect("an address")
@@ -138,5 +177,41 @@ mod tests {
         let (address, flaws) = NameAddr::parse_noting(b"Bell, Alexander <sip:a@b>;tag=43").unwrap();
         assert_eq!(address.tag, Some(&b"43"[..]));
         assert!(flaws.contains(Flaw::AddressSyntax));
+    }
+
+    /// Pieces of which addresses are made, and some that do not belong there.
+    const PIECES: [&str; 20] = [
+        "<",
+        ">",
+        "\"",
+        "\\",
+        ";",
+        ";tag=",
+        "tag",
+        "=",
+        ",",
+        " ",
+        "\r\n ",
+        "\t",
+        "sip:a@b",
+        "a",
+        "name",
+        "?",
+        ":",
+        "\u{e4}",
+        "<sip:a@b>",
+        "1.x",
+    ];
+
+    proptest! {
+        // CALL-1: what is taken for usual says the same to who looks at everything.
+        #[test]
+        fn usual_addresses_are_read_alike(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..9)) {
+            let value = pieces.concat();
+            let value = crate::sip::scan::trim(value.as_bytes());
+            if let Some(address) = NameAddr::parse_usual(value) {
+                prop_assert_eq!(NameAddr::parse_any(value), Some((address, Flaws::default())));
+            }
+        }
     }
 }

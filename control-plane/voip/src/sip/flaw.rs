@@ -108,11 +108,16 @@ impl Flaws {
 
     /// The flaws that are there, in the order of [`Flaw::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Flaw> {
-        Flaw::ALL.into_iter().filter(move |flaw| self.contains(*flaw))
+        let some = if self.is_empty() { &[][..] } else { &Flaw::ALL };
+        some.iter().copied().filter(move |flaw| self.contains(*flaw))
     }
 
     pub(crate) const fn insert(&mut self, flaw: Flaw) {
         self.0 |= 1 << flaw as u32;
+    }
+
+    pub(crate) const fn add(&mut self, others: Self) {
+        self.0 |= others.0;
     }
 }
 

@@ -267,7 +267,10 @@ fn parse_header<'a>(
         return Ok(());
     }
     let after = &line[colon + 1..];
-    let indent = after.iter().take_while(|byte| scan::is_space(**byte)).count();
+    let indent = match after {
+        [b' ', first, ..] if !scan::is_space(*first) => 1,
+        _ => after.iter().take_while(|byte| scan::is_space(**byte)).count(),
+    };
     let value = scan::trim(&after[indent..]);
     let value_start = start + colon + 1 + indent;
     let place = (value_start, value_start + value.len());
@@ -293,17 +296,18 @@ fn parse_address<'a>(
     flaws: &mut Flaws,
 ) -> Result<NameAddr<'a>, ParseError> {
     let (address, noted) = NameAddr::parse_noting(value.ok_or(missing)?).ok_or(unreadable)?;
-    for flaw in noted.iter() {
-        flaws.insert(flaw);
-    }
+    flaws.add(noted);
     Ok(address)
 }
 
 fn parse_via<'a>(value: &'a [u8], flaws: &mut Flaws) -> Option<Via<'a>> {
-    if scan::has_empty_member(value) {
-        flaws.insert(Flaw::ViaSyntax);
-    }
-    let Some(via) = scan::split(value, b',').next().and_then(Via::parse) else {
+    let via = Via::parse_usual(value).or_else(|| {
+        if scan::has_empty_member(value) {
+            flaws.insert(Flaw::ViaSyntax);
+        }
+        scan::split(value, b',').next().and_then(Via::parse)
+    });
+    let Some(via) = via else {
         flaws.insert(Flaw::ViaSyntax);
         return None;
     };
@@ -315,7 +319,7 @@ fn parse_via<'a>(value: &'a [u8], flaws: &mut Flaws) -> Option<Via<'a>> {
 }
 
 fn check_contact(value: &[u8], flaws: &mut Flaws) {
-    if value == b"*" {
+    if value == b"*" || NameAddr::parse_usual(value).is_some() {
         return;
     }
     for contact in scan::split(value, b',') {

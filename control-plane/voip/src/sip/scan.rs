@@ -16,18 +16,36 @@ pub fn text(bytes: &[u8]) -> Cow<'_, str> {
 /// call that a vectorised search costs (examples/parse_cost.rs).
 #[inline]
 pub(super) fn find(needle: u8, bytes: &[u8]) -> Option<usize> {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
-        // Bytes that are the needle become zero; the lowest zero byte is found by its borrow.
-        let difference = u64::from_le_bytes(*word) ^ (LOW * needle as u64);
-        let zeros = difference.wrapping_sub(LOW) & !difference & HIGH;
-        if zeros != 0 {
-            return Some(index * 8 + zeros.trailing_zeros() as usize / 8);
+        let found = zeros(u64::from_le_bytes(*word) ^ (LOW * needle as u64));
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
         }
     }
     rest.iter().position(|byte| *byte == needle).map(|at| words.len() * 8 + at)
+}
+
+/// Whether there is one of these, white space, or a control character.
+#[inline]
+pub(super) fn has_any<const COUNT: usize>(bytes: &[u8], needles: [u8; COUNT]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let in_word = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        let below_space = word.wrapping_sub(LOW * 0x21) & !word & HIGH;
+        let add = |found, needle: &u8| found | zeros(word ^ (LOW * u64::from(*needle)));
+        needles.iter().fold(below_space, add) != 0
+    };
+    words.iter().any(in_word) || rest.iter().any(|byte| *byte <= b' ' || needles.contains(byte))
+}
+
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Marks the lowest byte that is zero, and perhaps some above it.
+#[inline]
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(LOW) & !word & HIGH
 }
 
 /// Linear white space; CR and LF count because folded lines are kept as they came (RFC 3261 section 7.3.1).
@@ -36,7 +54,15 @@ pub(super) const fn is_space(byte: u8) -> bool {
 }
 
 /// Cuts linear white space off both ends.
-pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+#[inline]
+pub(super) fn trim(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [first, .., last] if !is_space(*first) && !is_space(*last) => bytes,
+        _ => trim_spaces(bytes),
+    }
+}
+
+fn trim_spaces(mut bytes: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = bytes {
         if !is_space(*first) {
             break;
@@ -143,6 +169,19 @@ pub(super) fn has_empty_member(bytes: &[u8]) -> bool {
 
 /// The value of the parameter `name`; an empty slice for one without value.
 pub(super) fn param<'a>(bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    // Most are looked for where they come first.
+    if let Some((found, [b'=', after @ ..])) = bytes.split_at_checked(name.len())
+        && found.eq_ignore_ascii_case(name)
+    {
+        let end = after.iter().position(|byte| !is_token(*byte)).unwrap_or(after.len());
+        if end > 0 && matches!(after.get(end), None | Some(b';')) {
+            return Some(&after[..end]);
+        }
+    }
+    param_anywhere(bytes, name)
+}
+
+fn param_anywhere<'a>(bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut rest = bytes;
     loop {
         let end = separator_at(rest, b';');
@@ -197,7 +236,9 @@ pub(super) fn word(bytes: &[u8]) -> (&[u8], &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{decimal_u32, find, has_empty_member, param, split, trim};
+    use proptest::prelude::*;
+
+    use super::{decimal_u32, find, has_any, has_empty_member, param, param_anywhere, split, trim};
 
     // S9: the search finds what a search byte by byte finds.
     #[test]
@@ -208,6 +249,10 @@ mod tests {
             for needle in [0u8, 1, 2, 4, 0x80, 0x81, 0x84, 0xff] {
                 let expected = bytes[from..].iter().position(|byte| *byte == needle);
                 assert_eq!(find(needle, &bytes[from..]), expected);
+                let printable: Vec<u8> = bytes[from..].iter().map(|byte| byte | 0x40).collect();
+                let has = printable.contains(&(needle | 0x40));
+                assert_eq!(has_any(&printable, [needle | 0x40]), has);
+                assert!(!has_any(&printable, []) && has_any(&[&printable[..], b" "].concat(), []));
             }
         }
     }
@@ -250,5 +295,16 @@ mod tests {
         assert_eq!(decimal_u32(b"4294967296"), None);
         assert_eq!(decimal_u32(b"-1"), None);
         assert_eq!(decimal_u32(b""), None);
+    }
+
+    proptest! {
+        // CALL-1: a parameter is the same wherever it is looked for first.
+        #[test]
+        fn params_are_found_alike(pieces in prop::collection::vec(
+            prop::sample::select(&["tag", "=", ";", "a", "\"", "<", ">", " ", "\\", ".1", ":"][..]), 0..9)) {
+            let value = pieces.concat();
+            let value = value.as_bytes();
+            prop_assert_eq!(param(value, b"tag"), param_anywhere(value, b"tag"));
+        }
     }
 }
