@@ -12,6 +12,7 @@ use std::path::Path;
 
 use memmap2::{Advice, MmapRaw};
 
+use crate::limits::HEADER_BYTES;
 use crate::syscall;
 
 /// How an existing file is opened.
@@ -59,6 +60,8 @@ impl Disk for RealDisk {
             Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
                 write_zeros(&file, bytes)
             }
+            // In memory, so that touching it does not read ahead what nobody has written.
+            Ok(()) => file.write_all_at(&HEADER_PAGE, 0),
             other => other,
         };
         if let Err(error) = allocated {
@@ -109,6 +112,9 @@ impl Disk for RealDisk {
         file.write_all_at(bytes, offset)
     }
 }
+
+/// Of a new file.
+static HEADER_PAGE: [u8; HEADER_BYTES as usize] = [0; HEADER_BYTES as usize];
 
 /// Allocation for file systems without `fallocate`.
 fn write_zeros(mut file: &File, bytes: u64) -> io::Result<()> {

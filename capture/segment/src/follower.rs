@@ -10,6 +10,7 @@ use crate::file_name::{self, FileName};
 use crate::limits::{BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES};
 use crate::open_segment::OpenSegment;
 use crate::record::{self, Placed};
+use crate::syscall;
 use crate::{Cursor, LaneId, LaneKind, ReadError, Record, RecordMeta, RecordPos};
 
 /// Follows one lane across its segments; sees only what is committed (S1).
@@ -273,6 +274,7 @@ impl Follower {
         let opened = OpenSegment::open(&*self.disk, &self.dir, name)?;
         let Some((open, file)) = opened else { return Ok(false) };
         let identity = Identity { seq, epoch: Some(open.header.epoch) };
+        syscall::read_no_further(&file);
         let reader = BlockReader::new(Arc::clone(&self.disk), file, identity);
         self.segment = Some(Following { open, reader });
         self.block = None;

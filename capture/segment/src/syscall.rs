@@ -36,3 +36,10 @@ pub(crate) fn overwrite_in_place(file: &File) {
     // SAFETY: FS_IOC_SETFLAGS only reads `flags`.
     unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) };
 }
+
+/// Asks the kernel to read no more of a file than is asked for: its writer may not have written the rest. A kernel that
+/// does not know it reads ahead.
+pub(crate) fn read_no_further(file: &File) {
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory is passed.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
+}
