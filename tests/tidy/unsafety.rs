@@ -7,7 +7,7 @@ const REACH_LINES: usize = 6;
 
 /// Files that may hold `unsafe`, and what for. The XDP program is unsafe by nature: each access to a packet or
 /// a map goes through a pointer that the verifier has seen.
-const NAMED: [(&str, &str); 21] = [
+const NAMED: [(&str, &str); 22] = [
     ("capture/ipc/src/socket.rs", "SOCK_SEQPACKET, which std lacks"),
     ("capture/line/src/prefetch.rs", "a hint to the cache"),
     ("capture/line/src/region.rs", "locked memory"),
@@ -16,6 +16,7 @@ const NAMED: [(&str, &str); 21] = [
     ("capture/segment/src/syscall.rs", "fallocate, madvise, msync"),
     ("capture/src/", "rings shared with the kernel, privileges, affinity, clocks"),
     ("capture/tests/", "raw sockets, namespaces, forbidden calls, BPF_PROG_TEST_RUN"),
+    ("control-plane/catalog/src/batch.rs", "a connection of sqlx, used through its handle"),
     ("control-plane/codec/src/", "FFmpeg, shared memory with its worker, the sandbox"),
     ("control-plane/codec/tests/", "FFmpeg as the oracle"),
     ("control-plane/src/doctor/machine.rs", "a program's capabilities, which std cannot read"),

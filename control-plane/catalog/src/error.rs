@@ -13,6 +13,8 @@ pub enum CatalogError {
     Migrate { path: PathBuf, source: sqlx::migrate::MigrateError },
     #[error("the catalog refused to {what}")]
     Query { what: &'static str, source: sqlx::Error },
+    #[error("the catalog refused to write")]
+    Write { source: rusqlite::Error },
     #[error("a row of the catalog is not readable: {id}")]
     Row { id: String, source: serde_json::Error },
     #[error("no recording begins with id {id}: see `earwitness recordings list`")]

@@ -3,23 +3,26 @@
 //! A recording's row is written only when its file and sidecars are durable (S4), which is the writer's duty;
 //! [`Catalog::write`] makes each batch durable as a whole. `design/catalog.md` has the schema.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod batch;
+mod entry;
 mod error;
-mod insert;
 mod integrity;
+mod json;
 mod listing;
 mod rows;
 mod store;
 mod timestamp;
 
+pub use entry::{Entry, Write};
 pub use error::CatalogError;
 pub use listing::{After, Filter, Order, PAGE_ROWS_MAX};
 pub use rows::{
     CallRow, Decision, DigitRow, EventRow, Gap, HiddenRow, LegRow, Packets, RecordingRow,
     StreamRow, TakeRow,
 };
-pub use store::{Catalog, Write};
+pub use store::Catalog;
 pub use timestamp::Timestamp;
 
 /// Of the catalog, in the data folder.

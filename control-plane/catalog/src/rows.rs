@@ -2,6 +2,8 @@
 //!
 //! Unknown is null, never absent. Times are RFC 3339 in UTC with milliseconds, durations milliseconds.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -142,8 +144,8 @@ pub struct DigitRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRow {
     pub at: Timestamp,
-    pub what: String,
-    pub detail: String,
+    pub what: Cow<'static, str>,
+    pub detail: Cow<'static, str>,
 }
 
 /// A call, recorded or not.

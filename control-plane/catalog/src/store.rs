@@ -2,16 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::LazyLock;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::error::CatalogError;
-use crate::insert::{Insert, portions};
-use crate::{CallRow, RecordingRow, Timestamp};
+use crate::{CallRow, Entry, RecordingRow, Timestamp, Write, batch};
 
 /// Connections: one writes, the others read meanwhile.
 const CONNECTIONS_MAX: u32 = 4;
@@ -22,21 +19,6 @@ const CACHE_KIB: u32 = 16 << 10;
 /// Bytes of a page of a new catalog: rows of one to three KiB fill it with little waste, and each page is a system
 /// call to write, twice in the log.
 const PAGE_BYTES: u32 = 16 << 10;
-
-/// One thing to write. A batch is written whole or not at all, in its order.
-#[derive(Debug, Clone)]
-pub enum Write {
-    /// Takes the place of the row with the same id.
-    Call(Box<CallRow>),
-    /// Its file and sidecars are durable (S4), its call was written before.
-    Recording(Box<RecordingRow>),
-    /// Where the packets of a call lie in the log; the call was written before.
-    Places { call: String, places: Vec<u8> },
-    /// The call is in the catalog under another id: its row goes, if it is still open.
-    Superseded { call: String },
-    /// What the control plane must remember, by name.
-    Memory { name: &'static str, value: Vec<u8> },
-}
 
 /// An open catalog.
 #[derive(Debug, Clone)]
@@ -100,59 +82,26 @@ impl Catalog {
         &self.path
     }
 
-    /// Writes a batch in one transaction; when this returns, it is durable. Within it calls are written
-    /// before recordings, and of two rows with one id the later stays.
+    /// As [`Self::write_entries`], of rows as they were made.
     ///
     /// # Errors
     /// Nothing of the batch was written.
     pub async fn write(&self, batch: &[Write]) -> Result<(), CatalogError> {
-        let failed = |source| CatalogError::Query { what: "write", source };
-        let mut calls = Vec::new();
-        let mut recordings = Vec::new();
-        let mut places = Vec::new();
-        let mut superseded = Vec::new();
-        let mut memories = Vec::new();
-        for write in batch {
-            match write {
-                Write::Call(row) => calls.push(&**row),
-                Write::Recording(row) => recordings.push(&**row),
-                Write::Places { call, places: of_it } => {
-                    places.push((call.as_str(), of_it.as_slice()));
-                }
-                Write::Superseded { call } => superseded.push(call),
-                Write::Memory { name, value } => memories.push((*name, value.as_slice())),
-            }
-        }
-        // The lock is taken at once: a transaction that turned from reading to writing could not wait for it.
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        for rows in portions(&calls) {
-            write_calls(&mut transaction, rows).await?;
-        }
-        for rows in portions(&recordings) {
-            write_recordings(&mut transaction, rows).await?;
-        }
-        for rows in portions(&places) {
-            write_places(&mut transaction, rows).await?;
-        }
-        for call in superseded {
-            sqlx::query("DELETE FROM call WHERE id = ? AND state <> 'ended'")
-                .bind(call)
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed)?;
-        }
-        for (name, value) in memories {
-            sqlx::query(
-                "INSERT INTO memory (name, value) VALUES (?, ?) \
-                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            )
-            .bind(name)
-            .bind(value)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        }
-        transaction.commit().await.map_err(failed)
+        let entries: Result<Vec<Entry>, _> = batch.iter().cloned().map(Entry::try_from).collect();
+        self.write_entries(&entries?).await
+    }
+
+    /// Writes a batch in one transaction; when this returns, it is durable. Within it calls are written
+    /// before recordings, and of two rows with one id the later stays. It is for a thread that may wait: SQLite does
+    /// its work in it.
+    ///
+    /// # Errors
+    /// Nothing of the batch was written.
+    pub async fn write_entries(&self, batch: &[Entry]) -> Result<(), CatalogError> {
+        let refused = |source| CatalogError::Query { what: "write", source };
+        let mut connection = self.pool.acquire().await.map_err(refused)?;
+        let mut handle = connection.lock_handle().await.map_err(refused)?;
+        batch::write(&mut handle, batch).map_err(|source| CatalogError::Write { source })
     }
 
     /// What was remembered under `name`.
@@ -261,68 +210,4 @@ impl Catalog {
 
 pub(crate) fn read_row<T: DeserializeOwned>(id: &str, text: &str) -> Result<T, CatalogError> {
     serde_json::from_str(text).map_err(|source| CatalogError::Row { id: id.to_owned(), source })
-}
-
-async fn write_calls(
-    transaction: &mut Transaction<'_, Sqlite>,
-    rows: &[&CallRow],
-) -> Result<(), CatalogError> {
-    // What replay or a restart says of a call that has ended already is older than what is known.
-    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
-        Insert::new::<9>(
-            "call (id, call_id, started_ms, ended_ms, state, from_party, to_party, recorded, row)",
-            "(id) DO UPDATE SET call_id = excluded.call_id, started_ms = excluded.started_ms, \
-             ended_ms = excluded.ended_ms, state = excluded.state, from_party = excluded.from_party, \
-             to_party = excluded.to_party, recorded = excluded.recorded, row = excluded.row \
-             WHERE call.state <> 'ended' OR excluded.state = 'ended'",
-        )
-    });
-    let mut query = sqlx::query(INSERT.of(rows.len()));
-    for row in rows {
-        query = query.bind(&row.id).bind(&row.call_id).bind(row.started_at.0);
-        query = query.bind(row.ended_at.map(|at| at.0)).bind(&row.state);
-        query = query.bind(&row.from).bind(&row.to).bind(row.recorded).bind(text(&row.id, row)?);
-    }
-    let done = query.execute(&mut **transaction).await;
-    done.map(drop).map_err(|source| CatalogError::Query { what: "write calls", source })
-}
-
-async fn write_recordings(
-    transaction: &mut Transaction<'_, Sqlite>,
-    rows: &[&RecordingRow],
-) -> Result<(), CatalogError> {
-    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
-        Insert::new::<8>(
-            "recording (id, call, call_id, started_ms, from_party, to_party, path, row)",
-            "(id) DO UPDATE SET call = excluded.call, call_id = excluded.call_id, \
-             started_ms = excluded.started_ms, from_party = excluded.from_party, \
-             to_party = excluded.to_party, path = excluded.path, row = excluded.row",
-        )
-    });
-    let mut query = sqlx::query(INSERT.of(rows.len()));
-    for row in rows {
-        query = query.bind(&row.id).bind(&row.call).bind(&row.call_id).bind(row.started_at.0);
-        query = query.bind(&row.from).bind(&row.to).bind(&row.path).bind(text(&row.id, row)?);
-    }
-    let done = query.execute(&mut **transaction).await;
-    done.map(drop).map_err(|source| CatalogError::Query { what: "write recordings", source })
-}
-
-async fn write_places(
-    transaction: &mut Transaction<'_, Sqlite>,
-    rows: &[(&str, &[u8])],
-) -> Result<(), CatalogError> {
-    static INSERT: LazyLock<Insert> = LazyLock::new(|| {
-        Insert::new::<2>("place (call, places)", "(call) DO UPDATE SET places = excluded.places")
-    });
-    let mut query = sqlx::query(INSERT.of(rows.len()));
-    for (call, places) in rows {
-        query = query.bind(*call).bind(*places);
-    }
-    let done = query.execute(&mut **transaction).await;
-    done.map(drop).map_err(|source| CatalogError::Query { what: "write places", source })
-}
-
-fn text(id: &str, row: &impl Serialize) -> Result<String, CatalogError> {
-    serde_json::to_string(row).map_err(|source| CatalogError::Row { id: id.to_owned(), source })
 }

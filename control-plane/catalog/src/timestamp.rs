@@ -29,30 +29,50 @@ impl Timestamp {
 const TEXT_BYTES: usize = 24;
 
 impl Timestamp {
-    /// As it is written. A row of the catalog has many times, so this does without a format description.
+    /// As it is written; none before the year 0 and after 9999. A row of the catalog has many times, so this does
+    /// without a format description, and without a date of the library.
     fn text(self) -> Option<[u8; TEXT_BYTES]> {
-        let (seconds, millis) = (self.0.div_euclid(1_000), self.0.rem_euclid(1_000));
-        let at = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
-        let (date, time) = (at.date(), at.time());
-        let year = u32::try_from(date.year()).ok().filter(|year| *year <= 9_999)?;
+        let (days, ms) = (self.0.div_euclid(DAY_MS), self.0.rem_euclid(DAY_MS) as u32);
+        let (year, month, day) = date(days);
+        let year = u32::try_from(year).ok().filter(|year| *year <= 9_999)?;
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        for (from, to, number) in [
-            (0, 4, year),
-            (5, 7, u8::from(date.month()).into()),
-            (8, 10, date.day().into()),
-            (11, 13, time.hour().into()),
-            (14, 16, time.minute().into()),
-            (17, 19, time.second().into()),
-            (20, 23, millis as u32),
-        ] {
-            let mut rest = number;
-            for digit in text[from..to].iter_mut().rev() {
-                *digit = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
-        }
+        put(&mut text[0..4], year);
+        put(&mut text[5..7], month);
+        put(&mut text[8..10], day);
+        put(&mut text[11..13], ms / 3_600_000);
+        put(&mut text[14..16], ms / 60_000 % 60);
+        put(&mut text[17..19], ms / 1_000 % 60);
+        put(&mut text[20..23], ms % 1_000);
         Some(text)
     }
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Writes a number with as many digits as there is room for.
+fn put(text: &mut [u8], mut number: u32) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Year, month and day of the proleptic Gregorian calendar, so many days after 1 January 1970. The year begins in
+/// March here, so that the day that may be missing is its last; 400 years, an era, are always as long.
+/// (Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.)
+fn date(days: i64) -> (i64, u32, u32) {
+    const ERA_DAYS: i64 = 146_097;
+    /// From 1 March of the year 0 to 1 January 1970.
+    const EPOCH_DAYS: i64 = 719_468;
+    let days = days + EPOCH_DAYS;
+    let (era, day) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS) as u32);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let is_next_year = month >= 10;
+    let month = if is_next_year { month - 9 } else { month + 3 };
+    (era * 400 + i64::from(year) + i64::from(is_next_year), month, day)
 }
 
 impl fmt::Display for Timestamp {
@@ -88,6 +108,8 @@ mod tests {
             let text = Timestamp(ms).to_string();
             assert_eq!(Timestamp::parse(&text), Some(Timestamp(ms)), "{text}");
             assert_eq!(text.len(), TEXT_BYTES);
+            let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap();
+            assert_eq!(at.date().to_string(), text[..10], "{ms}");
         }
         assert_eq!(Timestamp(253_402_300_799_999).to_string(), "9999-12-31T23:59:59.999Z");
     }

@@ -170,7 +170,7 @@ async fn a_batch_is_whole() {
         // Its call was never written.
         Write::Recording(Box::new(orphan)),
     ];
-    assert!(matches!(catalog.write(&batch).await, Err(CatalogError::Query { .. })));
+    assert!(matches!(catalog.write(&batch).await, Err(CatalogError::Write { .. })));
     assert_eq!(catalog.memory("cursors").await.unwrap().as_deref(), Some(&b"one"[..]));
     assert_eq!(catalog.memory("other").await.unwrap(), None);
     assert_eq!(catalog.calls(None).await.unwrap().len(), 1);

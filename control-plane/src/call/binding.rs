@@ -68,7 +68,8 @@ impl Bindings {
         early_ns: u64,
     ) -> bool {
         self.changes += 1;
-        let list = self.by_endpoint.entry(endpoint).or_default();
+        // Most addresses are one call's.
+        let list = self.by_endpoint.entry(endpoint).or_insert_with(|| Vec::with_capacity(1));
         let mut from_ns = at_ns.saturating_sub(early_ns);
         for old in list.iter_mut() {
             if old.call == call && old.receiver == receiver && old.until_ns > at_ns {

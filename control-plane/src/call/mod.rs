@@ -13,6 +13,8 @@ pub mod select;
 pub mod table;
 pub mod trace;
 
+use std::sync::Arc;
+
 use earwitness_policy::Decision;
 use earwitness_segment::{LaneId, RecordPos};
 pub use earwitness_voip::dialog::Party;
@@ -88,7 +90,7 @@ pub struct Announced {
     pub rtcp: Option<Endpoint>,
     pub from_ns: TsNs,
     /// What payload type numbers mean there, oldest first.
-    pub payload_types: Vec<(TsNs, Vec<PayloadType>)>,
+    pub payload_types: Vec<(TsNs, Arc<[PayloadType]>)>,
     /// Keys were agreed: what arrives cannot be heard without them.
     pub encrypted: bool,
 }

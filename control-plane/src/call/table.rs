@@ -30,6 +30,9 @@ pub struct Timing {
 /// What writing a block and reading it may take. Media whose verdict is known does not wait for `hold`.
 const SETTLE_NS: u64 = 700_000_000;
 
+/// Messages of most calls: INVITE, 180, 200, ACK, BYE, 200, each perhaps with 100 before it.
+const USUAL_MESSAGES: usize = 8;
+
 /// A call whose session timer ran out (RFC 4028) is over when it is silent for this long.
 const EXPIRED_IDLE_NS: u64 = 10_000_000_000;
 
@@ -56,6 +59,8 @@ pub struct Opening {
 struct Place {
     generation: u32,
     call: Option<Box<Call>>,
+    /// Before then, time alone changes nothing. Whoever changes the call sets it to 0.
+    due_ns: TsNs,
 }
 
 /// The table.
@@ -141,7 +146,7 @@ impl CallTable {
             end_reason: None,
             heard_ns: opening.at_ns,
             legs: Vec::with_capacity(1),
-            announced: Vec::new(),
+            announced: Vec::with_capacity(2),
             aliases: Vec::new(),
             left_out: Vec::new(),
             session_expired: false,
@@ -154,7 +159,7 @@ impl CallTable {
             destroyed: 0,
             trace,
             ledger: Vec::new(),
-            signalling: Vec::new(),
+            signalling: Vec::with_capacity(USUAL_MESSAGES),
             joined_late: opening.joined_late,
         }));
         self.open += 1;
@@ -172,6 +177,7 @@ impl CallTable {
     /// The same, to change it.
     pub fn get_mut(&mut self, slot: CallSlot) -> Option<&mut Call> {
         let place = self.places.get_mut(slot.index as usize)?;
+        place.due_ns = 0;
         place.call.as_deref_mut().filter(|call| call.slot == slot)
     }
 
@@ -329,7 +335,7 @@ impl CallTable {
         call.ended_ns = Some(at_ns);
         call.end_reason = Some(reason.to_owned());
         call.state = State::Ended;
-        call.trace.note(at_ns, "end", reason);
+        call.trace.note(at_ns, "end", reason.to_owned());
         let until_ns = at_ns.saturating_add(trailing_ns);
         let endpoints: Vec<Endpoint> = endpoints_of(call).collect();
         for endpoint in endpoints {
@@ -342,7 +348,10 @@ impl CallTable {
     /// packet time; `now_ns` never goes back.
     pub fn tick(&mut self, now_ns: TsNs) {
         for index in 0..self.places.len() {
-            let Some(call) = self.places[index].call.as_deref() else { continue };
+            let place = &self.places[index];
+            let Some(call) = place.call.as_deref().filter(|_| place.due_ns <= now_ns) else {
+                continue;
+            };
             let slot = call.slot;
             if call.coverage.is_limited() {
                 self.end_due_take(slot, now_ns);
@@ -356,6 +365,22 @@ impl CallTable {
             });
             if settled {
                 self.finish(slot);
+            } else {
+                let due_ns = self.get(slot).map_or(TsNs::MAX, |call| self.due_ns(call));
+                self.places[index].due_ns = due_ns;
+            }
+        }
+    }
+
+    /// When time alone changes a call, unless something else does before.
+    fn due_ns(&self, call: &Call) -> TsNs {
+        match call.ended_ns {
+            // What limits it is looked at each time.
+            _ if call.coverage.is_limited() => 0,
+            Some(at_ns) => at_ns.saturating_add(self.timing.linger_ns()),
+            None => {
+                let ends = self.ends(call).map(|((due_ns, _), _)| due_ns.saturating_add(1));
+                ends.min().unwrap_or(TsNs::MAX)
             }
         }
     }
@@ -365,6 +390,12 @@ impl CallTable {
         if call.ended_ns.is_some() {
             return None;
         }
+        let due = self.ends(call).filter(|((due_ns, _), _)| *due_ns < now_ns);
+        due.min_by_key(|((due_ns, _), _)| *due_ns).map(|((_, at_ns), reason)| (at_ns, reason))
+    }
+
+    /// Why a call that nothing more is heard of ends: after when that is known, and when it was.
+    fn ends(&self, call: &Call) -> impl Iterator<Item = ((TsNs, TsNs), &'static str)> + use<> {
         let timing = &self.timing;
         let missing_until_ns = call.ledger.iter().map(|gap| gap.until_ns).max();
         let since_ns = call.heard_ns.max(missing_until_ns.unwrap_or(0));
@@ -387,12 +418,12 @@ impl CallTable {
             stops.then(|| (silent(timing.media_idle_ns), "media_idle")),
             call.answered.is_none().then(|| (silent(timing.unanswered_ns), "unanswered")),
         ];
-        let due = reasons.into_iter().flatten().filter(|((due_ns, _), _)| *due_ns < now_ns);
-        due.min_by_key(|((due_ns, _), _)| *due_ns).map(|((_, at_ns), reason)| (at_ns, reason))
+        reasons.into_iter().flatten()
     }
 
     fn finish(&mut self, slot: CallSlot) {
         let place = &mut self.places[slot.index as usize];
+        place.due_ns = 0;
         let Some(mut call) = place.call.take() else { return };
         place.generation = place.generation.wrapping_add(1);
         self.free.push(slot.index);
@@ -433,10 +464,12 @@ impl CallTable {
 
     /// Adds a gap of the log to every call that was running in it.
     pub fn gap(&mut self, gap: &super::LedgerGap) {
-        for call in self.places.iter_mut().filter_map(|place| place.call.as_deref_mut()) {
+        for place in &mut self.places {
+            let Some(call) = place.call.as_deref_mut() else { continue };
             let over_ns = call.ended_ns.unwrap_or(TsNs::MAX);
             if call.started_ns < gap.until_ns && gap.from_ns < over_ns {
                 call.add_gap(gap.clone());
+                place.due_ns = 0;
             }
         }
     }

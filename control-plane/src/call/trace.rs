@@ -1,5 +1,7 @@
 //! What happened to a call and why, for people: the decision and event trace (CALL-6).
 
+use std::borrow::Cow;
+
 use super::TsNs;
 use super::limits::TRACE_EVENTS_MAX;
 
@@ -9,8 +11,11 @@ pub struct Event {
     pub at_ns: TsNs,
     /// A short fixed word: `invite`, `answer`, `decision`, `media`, `end`, `gap`, ….
     pub what: &'static str,
-    pub detail: String,
+    pub detail: Cow<'static, str>,
 }
+
+/// Of most calls: two lines of the decision, two addresses, the answer, the end.
+const USUAL_EVENTS: usize = 6;
 
 /// The events of one call, oldest first, bounded.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +26,11 @@ pub struct Trace {
 
 impl Trace {
     /// Adds a line; past the bound it is only counted.
-    pub fn note(&mut self, at_ns: TsNs, what: &'static str, detail: impl Into<String>) {
+    pub fn note(&mut self, at_ns: TsNs, what: &'static str, detail: impl Into<Cow<'static, str>>) {
         if self.events.len() < TRACE_EVENTS_MAX {
+            if self.events.capacity() == 0 {
+                self.events.reserve_exact(USUAL_EVENTS);
+            }
             self.events.push(Event { at_ns, what, detail: detail.into() });
         } else {
             self.left_out += 1;
@@ -30,13 +38,13 @@ impl Trace {
     }
 
     /// The lines, and one more that says how many were left out, if any were.
-    pub fn lines(&self) -> impl Iterator<Item = Event> + '_ {
+    pub fn into_lines(self) -> impl Iterator<Item = Event> {
         let rest = self.events.last().filter(|_| self.left_out > 0).map(|last| Event {
             at_ns: last.at_ns,
             what: "truncated",
-            detail: format!("{} more events are not kept", self.left_out),
+            detail: format!("{} more events are not kept", self.left_out).into(),
         });
-        self.events.iter().cloned().chain(rest)
+        self.events.into_iter().chain(rest)
     }
 }
 
@@ -50,7 +58,7 @@ mod tests {
         for at in 0..TRACE_EVENTS_MAX as u64 + 3 {
             trace.note(at, "media", "x");
         }
-        let lines: Vec<Event> = trace.lines().collect();
+        let lines: Vec<Event> = trace.into_lines().collect();
         assert_eq!(lines.len(), TRACE_EVENTS_MAX + 1);
         assert!(lines[TRACE_EVENTS_MAX].detail.starts_with("3 more"));
     }

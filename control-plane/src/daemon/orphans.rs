@@ -69,8 +69,8 @@ fn lost(mut row: CallRow) -> CallRow {
     }
     row.events.push(EventRow {
         at: ended_at,
-        what: "end".to_owned(),
-        detail: format!("{REASON}: the log does not have this call any more"),
+        what: "end".into(),
+        detail: format!("{REASON}: the log does not have this call any more").into(),
     });
     row.ended_at = Some(ended_at);
     row.state = "ended".to_owned();

@@ -212,8 +212,9 @@ impl Watcher {
             .filter_map(|slot| intake.table.get(*slot))
             .inspect(|call| orphans.found(&call.id, &call.call_id))
             .filter(|call| !is_past(finished, call));
-        let mut batch: Vec<Write> =
-            rows.map(|call| Write::Call(Box::new(call_row(call, &Findings::default())))).collect();
+        let mut batch: Vec<Write> = rows
+            .map(|call| Write::Call(Box::new(call_row(call.clone(), &Findings::default()))))
+            .collect();
         batch.extend(self.orphans.end(self.read_ns));
         let oldest_ns = self.oldest_ns();
         if let Some(note) = self.bookmarks.begin_again(oldest_ns, self.margin_ns) {

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use earwitness_catalog::{Catalog, CatalogError, Write};
+use earwitness_catalog::{Catalog, CatalogError, Entry, Write};
 
 use crate::metrics::Metrics;
 
@@ -18,9 +18,9 @@ const TRANSACTION_ROWS: usize = 2000;
 const GATHER: Duration = Duration::from_millis(20);
 /// Rows that go to the thread at once where nobody waits for them. Pages of indexes are written once for all of
 /// them.
-const PILE_ROWS: usize = 4000;
-/// Piles that may wait: memory for some KiB a row.
-const QUEUE_PILES: usize = 2;
+const PILE_ROWS: usize = 8000;
+/// Piles that may wait: memory for a KiB or two a row.
+const QUEUE_PILES: usize = 1;
 /// How long after a failure the same batch is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often; after that the program gives up, because a catalog that cannot be written is no catalog.
@@ -51,8 +51,8 @@ pub enum Pace {
 pub struct Clerk {
     pace: Pace,
     /// What was handed in and waits for more.
-    pile: Vec<Write>,
-    batches: Option<Sender<Vec<Write>>>,
+    pile: Vec<Entry>,
+    batches: Option<Sender<Vec<Entry>>>,
     thread: Option<JoinHandle<Result<(), CatalogError>>>,
 }
 
@@ -84,9 +84,12 @@ impl Clerk {
     /// Hands a batch over; waits only when very many wait already.
     ///
     /// # Errors
-    /// The thread has given up.
+    /// A row cannot be written as text, or the thread has given up.
     pub fn write(&mut self, batch: impl IntoIterator<Item = Write>) -> Result<(), ClerkError> {
-        self.pile.extend(batch);
+        for write in batch {
+            let entry = Entry::try_from(write);
+            self.pile.push(entry.map_err(|source| ClerkError::Catalog { source })?);
+        }
         match self.pace {
             Pace::Piled if self.pile.len() < PILE_ROWS => Ok(()),
             Pace::Prompt | Pace::Piled => self.hand_over(),
@@ -117,7 +120,7 @@ impl Clerk {
 
 async fn keep(
     catalog: &Catalog,
-    queue: &Receiver<Vec<Write>>,
+    queue: &Receiver<Vec<Entry>>,
     metrics: &Metrics,
 ) -> Result<(), CatalogError> {
     while let Ok(mut batch) = queue.recv() {
@@ -133,10 +136,10 @@ async fn keep(
     Ok(())
 }
 
-async fn write(catalog: &Catalog, batch: &[Write], metrics: &Metrics) -> Result<(), CatalogError> {
+async fn write(catalog: &Catalog, batch: &[Entry], metrics: &Metrics) -> Result<(), CatalogError> {
     let mut tries = 0;
     loop {
-        let Err(error) = catalog.write(batch).await else { return Ok(()) };
+        let Err(error) = catalog.write_entries(batch).await else { return Ok(()) };
         tries += 1;
         metrics.catalog_errors.inc();
         tracing::error!(%error, tries, "the catalog cannot be written; it is tried again");

@@ -92,11 +92,12 @@ pub fn finish<'c, 's>(
 
 /// Finishes a call that has no media.
 #[must_use]
-pub fn finish_silent(call: &Call, shop: &Workshop<'_>) -> Done {
-    done(call, &selection(call, shop), &Outcome::default())
+pub fn finish_silent(call: Box<Call>, shop: &Workshop<'_>) -> Done {
+    let selection = selection(&call, shop);
+    done(call, &selection, &Outcome::default())
 }
 
-fn done(call: &Call, selection: &Selection, outcome: &Outcome) -> Done {
+fn done(call: Box<Call>, selection: &Selection, outcome: &Outcome) -> Done {
     let findings = Findings {
         selection: Some(selection),
         recordings: &outcome.recordings,
@@ -104,11 +105,11 @@ fn done(call: &Call, selection: &Selection, outcome: &Outcome) -> Done {
         remarks: &outcome.remarks,
         finished: true,
     };
-    let row = |recording: &Recorded| rows::recording_row(call, recording);
+    let row = |recording: &Recorded| rows::recording_row(&call, recording);
     Done {
-        call: rows::call_row(call, &findings),
-        places: Places::of(call),
         recordings: outcome.recordings.iter().map(row).collect(),
+        places: Places::of(&call),
+        call: rows::call_row(*call, &findings),
     }
 }
 
@@ -170,7 +171,7 @@ impl<'c> Order<'c> {
                 }
             }
         }
-        Ok(done(self.call, &self.selection, &outcome))
+        Ok(done(Box::new(self.call.clone()), &self.selection, &outcome))
     }
 
     /// Takes its flows out of `records`.
@@ -400,7 +401,7 @@ fn facts(call: &Call, gathered: &Gathered, take: &Take) -> CallFacts {
         place: format!("log: {why}"),
         packets: 0,
     });
-    let row = rows::call_row(call, &Findings::default());
+    let row = rows::call_row(call.clone(), &Findings::default());
     let json = |value: serde_json::Result<serde_json::Value>| value.unwrap_or_default();
     CallFacts {
         id: recording_id(call, take.number),

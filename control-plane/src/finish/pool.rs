@@ -104,8 +104,9 @@ impl FinishPool {
     pub fn submit(&mut self, call: Box<Call>) {
         if call.media.flows.is_empty() {
             // Only rows are to be made: less work than to wake a thread.
-            let done = job::finish_silent(&call, &shop(&self.options));
-            self.ready.push((call.started_ns, Box::new(done)));
+            let started_ns = call.started_ns;
+            let done = job::finish_silent(call, &shop(&self.options));
+            self.ready.push((started_ns, Box::new(done)));
             return;
         }
         self.waiting.push_back(call);

@@ -11,7 +11,8 @@ use super::{joined, takes};
 
 use crate::call::media::{Flow, SsrcUse};
 use crate::call::select::Selection;
-use crate::call::{Call, State};
+use crate::call::trace::Event;
+use crate::call::{Call, Leg, State};
 
 /// What finishing found out, beyond what the call itself knows.
 #[derive(Debug, Default)]
@@ -25,59 +26,59 @@ pub struct Findings<'a> {
     pub finished: bool,
 }
 
-/// The row of a call. Until it is finished an ended call is `ending`.
+/// The row of a call, made of what it is made of. Until it is finished an ended call is `ending`.
 #[must_use]
-pub fn call_row(call: &Call, findings: &Findings<'_>) -> CallRow {
+pub fn call_row(call: Call, findings: &Findings<'_>) -> CallRow {
     let joined = joined::report(findings.recordings);
     let report = joined.as_deref();
     let state = match call.state {
         State::Ended if !findings.finished => "ending",
         state => state.name(),
     };
+    let streams = findings
+        .selection
+        .map(|selection| stream_rows(&call, selection, report, findings.parts))
+        .unwrap_or_default();
+    let (decision, dtmf, gaps) =
+        (decision_row(&call), digit_rows(&call, report), gap_rows(&call, report));
+    let events = call.trace.into_lines().map(event_row);
     CallRow {
-        id: call.id.clone(),
-        call_id: call.call_id.clone(),
-        legs: call
-            .legs
-            .iter()
-            .map(|leg| LegRow {
-                call_id: leg.call_id.clone(),
-                from_tag: leg.from_tag.clone(),
-                to_tag: leg.to_tag.clone(),
-                state: leg.state.name().to_owned(),
-                started_at: Timestamp::from_ns(leg.started_ns),
-                answered_at: leg.answered_ns.map(Timestamp::from_ns),
-                ended_at: leg.ended_ns.map(Timestamp::from_ns),
-            })
-            .collect(),
-        from: call.from.clone(),
-        to: call.to.clone(),
+        id: call.id,
+        call_id: call.call_id,
+        legs: call.legs.into_iter().map(leg_row).collect(),
+        from: call.from,
+        to: call.to,
         direction: None,
         started_at: Timestamp::from_ns(call.started_ns),
         answered_at: call.answered.map(|(_, at_ns)| Timestamp::from_ns(at_ns)),
         ended_at: call.ended_ns.map(Timestamp::from_ns),
         state: state.to_owned(),
-        end_reason: call.end_reason.clone(),
+        end_reason: call.end_reason,
         recorded: !findings.recordings.is_empty(),
-        decision: decision_row(call),
+        decision,
         recordings: findings.recordings.iter().map(|one| one.finished.id.clone()).collect(),
-        streams: findings
-            .selection
-            .map(|selection| stream_rows(call, selection, report, findings.parts))
-            .unwrap_or_default(),
-        dtmf: digit_rows(call, report),
-        gaps: gap_rows(call, report),
-        events: call
-            .trace
-            .lines()
-            .map(|event| EventRow {
-                at: Timestamp::from_ns(event.at_ns),
-                what: event.what.to_owned(),
-                detail: event.detail,
-            })
-            .chain(findings.remarks.iter().cloned())
-            .collect(),
+        streams,
+        dtmf,
+        gaps,
+        events: events.chain(findings.remarks.iter().cloned()).collect(),
     }
+}
+
+fn leg_row(leg: Leg) -> LegRow {
+    LegRow {
+        call_id: leg.call_id,
+        from_tag: leg.from_tag,
+        to_tag: leg.to_tag,
+        state: leg.state.name().to_owned(),
+        started_at: Timestamp::from_ns(leg.started_ns),
+        answered_at: leg.answered_ns.map(Timestamp::from_ns),
+        ended_at: leg.ended_ns.map(Timestamp::from_ns),
+    }
+}
+
+fn event_row(event: Event) -> EventRow {
+    let Event { at_ns, what, detail } = event;
+    EventRow { at: Timestamp::from_ns(at_ns), what: what.into(), detail }
 }
 
 /// The row of a recording.

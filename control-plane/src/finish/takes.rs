@@ -42,10 +42,11 @@ pub(super) fn too_short(call: &Call, take: &Take, length_ns: u64) -> EventRow {
     let [is_ms, min_ms] = [length_ns, take.terms.length_min_ns].map(|ns| ns / 1_000_000);
     EventRow {
         at: Timestamp::from_ns(at_ns),
-        what: "recording".to_owned(),
+        what: "recording".into(),
         detail: format!(
             "recording {number} is not kept: {is_ms} ms, at least {min_ms} ms are asked for"
-        ),
+        )
+        .into(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Sans-I/O: records come in, commands for capture and finished calls come out. Who reads the log, and when, is
 //! in `crate::follow`; the same intake serves live capture, replay, and the way back after a crash.
 
+mod formats;
 mod recent;
 mod signalling;
 mod streams;
@@ -194,8 +195,10 @@ impl Intake {
     /// What capture must be told since the last time.
     pub fn take_commands(&mut self) -> Vec<Command> {
         let verdicts = self.table.take_verdicts();
-        for change in &verdicts {
-            self.metrics.verdicts.with_label_values(&[verdict_name(change)]).inc();
+        // One look-up for each word, not one for each change.
+        for alike in verdicts.chunk_by(|one, next| one.verdict == next.verdict) {
+            let name = verdict_name(&alike[0]);
+            self.metrics.verdicts.with_label_values(&[name]).inc_by(alike.len() as u64);
         }
         let mut commands = std::mem::take(&mut self.commands);
         if !verdicts.is_empty() {

@@ -1,7 +1,6 @@
 //! What SIP says becomes what calls are: dialog events in, changes of the call table out.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use earwitness_segment::{LaneId, RecordPos};
@@ -10,11 +9,11 @@ use earwitness_voip::dialog::{
     PathId, Seen, Timeouts,
 };
 use earwitness_voip::sdp::MediaKind;
-use earwitness_voip::sdp::offer_answer::MediaSide;
 use earwitness_voip::sip::{self, Message, NameAddr};
 use earwitness_wire::Endpoint;
 use sha2::{Digest, Sha256};
 
+use super::formats::Formats;
 use crate::call::table::{CallTable, Opening};
 use crate::call::{Announced, CallSlot, Digit, Leg, LegIndex, Party, State};
 use crate::metrics::Metrics;
@@ -32,6 +31,7 @@ pub struct Signalling {
     calls: HashMap<LegId, CallSlot, Quick>,
     legs: HashMap<CallSlot, LegId, Quick>,
     events: Vec<DialogEvent>,
+    formats: Formats,
     metrics: Arc<Metrics>,
 }
 
@@ -43,6 +43,7 @@ impl Signalling {
             calls: HashMap::default(),
             legs: HashMap::default(),
             events: Vec::new(),
+            formats: Formats::default(),
             metrics,
         }
     }
@@ -162,7 +163,8 @@ impl Signalling {
                 table.answered(slot, Some(fork), at_ns);
             }
             EventKind::MediaChanged { path, media } => {
-                announce(table, slot, fork, *path, media, at_ns);
+                let told = Told { slot, fork, path: *path, at_ns };
+                announce(table, &mut self.formats, told, media);
             }
             EventKind::Digit { by, digit } => {
                 if let Some(call) = table.get_mut(slot) {
@@ -357,54 +359,57 @@ fn reason_text(reason: EndReason, by: Option<Party>) -> String {
     }
 }
 
-fn announce(
-    table: &mut CallTable,
+/// Of which dialog a description is, and when it was seen.
+#[derive(Clone, Copy)]
+struct Told {
     slot: CallSlot,
     fork: LegIndex,
     path: PathId,
-    media: &MediaState,
     at_ns: u64,
-) {
-    let in_force = media.lines();
-    if let Some(call) = table.get_mut(slot) {
-        let audio = || in_force.iter().filter(|line| line.kind == MediaKind::Audio && line.active);
+}
+
+fn announce(table: &mut CallTable, formats: &mut Formats, told: Told, media: &MediaState) {
+    if let Some(call) = table.get_mut(told.slot) {
+        let audio = || media.lines().filter(|line| line.kind == MediaKind::Audio && line.active);
         call.held = audio().next().is_some() && audio().all(|l| l.caller.holds || l.callee.holds);
     }
-    let pending = [Party::Caller, Party::Callee].map(|by| media.pending_lines(by));
-    for line in in_force.iter().chain(pending.iter().flatten()) {
+    let mut line = |line: CallMedia<'_>| {
         if line.kind == MediaKind::Audio {
-            announce_side(table, slot, Party::Caller, None, path, line, at_ns);
-            announce_side(table, slot, Party::Callee, Some(fork), path, line, at_ns);
+            announce_side(table, formats, told, Party::Caller, &line);
+            announce_side(table, formats, told, Party::Callee, &line);
         } else {
-            leave_out(table, slot, line, at_ns);
+            leave_out(table, told, &line);
         }
-    }
+    };
+    media.lines().for_each(&mut line);
+    media.pending_lines(Party::Caller).for_each(&mut line);
+    media.pending_lines(Party::Callee).for_each(&mut line);
 }
 
 fn announce_side(
     table: &mut CallTable,
-    slot: CallSlot,
+    formats: &mut Formats,
+    told: Told,
     party: Party,
-    leg: Option<LegIndex>,
-    path: PathId,
-    line: &CallMedia,
-    at_ns: u64,
+    line: &CallMedia<'_>,
 ) {
-    let side = side_of(line, party);
-    let agreed = side.payload_types.iter();
-    let more = side.described.iter().filter(|more| agreed.clone().all(|known| known.pt != more.pt));
-    let payload_types = || agreed.clone().chain(more.clone()).cloned().collect();
-    for rtp in side.rtp.iter().chain(&side.candidates) {
+    let Told { slot, fork, path, at_ns } = told;
+    // The caller is the same to every branch.
+    let (side, leg) = match party {
+        Party::Caller => (line.caller, None),
+        Party::Callee => (line.callee, Some(fork)),
+    };
+    for rtp in side.rtp.into_iter().chain(side.candidates()) {
         table.announce(
             slot,
             Announced {
                 party,
                 hop: path.0,
                 leg,
-                rtp: Endpoint::from(*rtp),
-                rtcp: side.rtcp.filter(|rtcp| rtcp != rtp).map(Endpoint::from),
+                rtp: Endpoint::from(rtp),
+                rtcp: side.rtcp.filter(|rtcp| *rtcp != rtp).map(Endpoint::from),
                 from_ns: at_ns,
-                payload_types: vec![(at_ns, payload_types())],
+                payload_types: vec![(at_ns, formats.list(side.described()))],
                 encrypted: line.proto.is_secure(),
             },
         );
@@ -412,23 +417,15 @@ fn announce_side(
 }
 
 /// Video, fax and the rest: not recorded, so that it need not wait for a verdict.
-fn leave_out(table: &mut CallTable, slot: CallSlot, line: &CallMedia, at_ns: u64) {
+fn leave_out(table: &mut CallTable, told: Told, line: &CallMedia<'_>) {
     let kind = match line.kind {
         MediaKind::Video => "video",
         MediaKind::Image => "fax (image)",
         _ => "media that is not audio",
     };
     for (party, side) in [(Party::Caller, &line.caller), (Party::Callee, &line.callee)] {
-        let addresses: Vec<SocketAddr> = side.rtp.into_iter().chain(side.rtcp).collect();
-        for address in addresses {
-            table.leave_out(slot, Endpoint::from(address), party, at_ns, kind);
+        for address in side.rtp.into_iter().chain(side.rtcp) {
+            table.leave_out(told.slot, Endpoint::from(address), party, told.at_ns, kind);
         }
-    }
-}
-
-const fn side_of(line: &CallMedia, party: Party) -> &MediaSide {
-    match party {
-        Party::Caller => &line.caller,
-        Party::Callee => &line.callee,
     }
 }

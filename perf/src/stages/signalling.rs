@@ -168,7 +168,7 @@ pub fn finished_rows(calls: u32) -> anyhow::Result<Vec<Write>> {
         Workshop { data_dir: Path::new("/"), options: &options, aliases: &[], decoders: &decoders };
     let mut rows = Vec::new();
     for call in intake.take_finished() {
-        rows.extend(finish_silent(&call, &shop).into_writes());
+        rows.extend(finish_silent(call, &shop).into_writes());
     }
     Ok(rows)
 }

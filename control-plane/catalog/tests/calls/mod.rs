@@ -40,8 +40,8 @@ pub(crate) fn call(number: u64) -> CallRow {
     };
     let event = |what: &str| EventRow {
         at: at(number),
-        what: what.to_owned(),
-        detail: "INVITE sip:bob@example.org from 192.0.2.1:5060".to_owned(),
+        what: what.to_owned().into(),
+        detail: "INVITE sip:bob@example.org from 192.0.2.1:5060".into(),
     };
     CallRow {
         id: id(number),

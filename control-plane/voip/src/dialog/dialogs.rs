@@ -91,7 +91,7 @@ pub struct Dialogs {
     timeouts: Timeouts,
     legs_max: usize,
     /// The numbers are ours: nobody outside can choose them so that they collide.
-    legs: HashMap<LegId, Entry, foldhash::fast::RandomState>,
+    legs: HashMap<LegId, Box<Entry>, foldhash::fast::RandomState>,
     /// Legs by Call-ID, oldest first: a quick hash, with a seed that nobody outside knows.
     by_call_id: HashMap<Identifier, Vec<LegId>, foldhash::quality::RandomState>,
     deadlines: Deadlines,
@@ -270,10 +270,11 @@ impl Dialogs {
         let from_tag = Identifier::from_tag(message.from().tag);
         let is_swapped = caller_tag.as_ref().is_some_and(|tag| *tag != from_tag);
         let by = if is_swapped { Party::Callee } else { Party::Caller };
-        let leg = Leg::new(id, message, caller_tag.unwrap_or(from_tag), seen);
-        self.by_call_id.entry(call_id).or_default().push(id);
+        let leg = Leg::new(id, call_id.clone(), caller_tag.unwrap_or(from_tag), seen);
+        self.by_call_id.entry(call_id).or_insert_with(|| Vec::with_capacity(1)).push(id);
         self.live_count += 1;
-        self.legs.insert(id, Entry { leg, touched: 0, deadline_ns: None, is_over: false });
+        let entry = Entry { leg, touched: 0, deadline_ns: None, is_over: false };
+        self.legs.insert(id, Box::new(entry));
         let sender = if message.is_request() { by } else { by.other() };
         let hop = orient(seen.src, seen.dst, sender);
         Output { leg: id, ts_ns: seen.ts_ns, events }.emit(0, EventKind::Created { origin, hop });

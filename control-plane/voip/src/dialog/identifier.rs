@@ -1,14 +1,15 @@
 //! Call-IDs and tags as keys: their bytes, bounded.
 
 use std::borrow::{Borrow, Cow};
+use std::sync::Arc;
 
 use super::recent::hash;
 use crate::limits::IDENTIFIER_BYTES_MAX;
 
 /// A Call-ID or tag. One longer than [`IDENTIFIER_BYTES_MAX`] is kept as its beginning and a number that stands
-/// for the whole, so that hostile ones cost no memory (S10).
+/// for the whole, so that hostile ones cost no memory (S10). Copies share their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Identifier(Box<[u8]>);
+pub(super) struct Identifier(Arc<[u8]>);
 
 impl Identifier {
     pub(super) fn new(bytes: &[u8]) -> Self {

@@ -132,15 +132,10 @@ impl Output<'_> {
 }
 
 impl Leg {
-    pub(super) fn new(
-        id: LegId,
-        message: &Message<'_>,
-        caller_tag: Identifier,
-        seen: Seen,
-    ) -> Self {
+    pub(super) fn new(id: LegId, call_id: Identifier, caller_tag: Identifier, seen: Seen) -> Self {
         Self {
             id,
-            call_id: Identifier::new(message.call_id()),
+            call_id,
             caller_tag,
             dialogs: vec![Dialog::new()],
             hops: Hops::default(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::event::Party;
-use crate::sdp::offer_answer::{MediaSide, negotiate};
+use crate::sdp::offer_answer::{MediaSide, NegotiatedMedia, negotiate};
 use crate::sdp::{MediaKind, Proto, Session};
 
 /// One consistent series of offers and answers of a leg. Path 0 is that of the first hop; there are others
@@ -30,62 +30,60 @@ pub struct MediaState {
     pub callee_pending: Option<Arc<Session>>,
 }
 
-/// One media line of a dialog, seen from the call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallMedia {
+/// One media line of a dialog, seen from the call. Borrows the descriptions.
+#[derive(Clone, Copy, Debug)]
+pub struct CallMedia<'a> {
     /// The position of the line in the descriptions.
     pub index: usize,
     pub kind: MediaKind,
-    pub proto: Proto,
+    pub proto: &'a Proto,
     pub active: bool,
-    pub caller: MediaSide,
-    pub callee: MediaSide,
+    pub caller: MediaSide<'a>,
+    pub callee: MediaSide<'a>,
+}
+
+impl<'a> CallMedia<'a> {
+    fn of(line: NegotiatedMedia<'a>, offerer: Party) -> Self {
+        let (caller, callee) = match offerer {
+            Party::Caller => (line.offerer, line.answerer),
+            Party::Callee => (line.answerer, line.offerer),
+        };
+        let NegotiatedMedia { index, kind, proto, active, .. } = line;
+        Self { index, kind, proto, active, caller, callee }
+    }
 }
 
 impl MediaState {
-    /// The media lines in force, joined by offer and answer. Empty until a description is in force; where only
+    /// The media lines in force, joined by offer and answer. None until a description is in force; where only
     /// one end's description was seen, the other side is empty.
-    #[must_use]
-    pub fn lines(&self) -> Vec<CallMedia> {
+    pub fn lines(&self) -> impl Iterator<Item = CallMedia<'_>> {
         let offerer = self.offerer.unwrap_or(Party::Caller);
         let (offer, answer) = match offerer {
             Party::Caller => (&self.caller, &self.callee),
             Party::Callee => (&self.callee, &self.caller),
         };
-        match (offer, answer) {
-            (Some(offer), answer) => join(offer, answer.as_deref(), offerer),
-            (None, Some(answer)) => join(answer, None, offerer.other()),
-            (None, None) => Vec::new(),
-        }
+        let (first, second, by) = match (offer, answer) {
+            (Some(offer), answer) => (Some(offer), answer.as_deref(), offerer),
+            (None, answer) => (answer.as_ref(), None, offerer.other()),
+        };
+        join(first.map(|first| &**first), second, by)
     }
 
     /// The media lines that a pending offer of this party announces: only its own side is filled.
-    #[must_use]
-    pub fn pending_lines(&self, party: Party) -> Vec<CallMedia> {
+    pub fn pending_lines(&self, party: Party) -> impl Iterator<Item = CallMedia<'_>> {
         let pending = match party {
             Party::Caller => &self.caller_pending,
             Party::Callee => &self.callee_pending,
         };
-        pending.as_deref().map(|offer| join(offer, None, party)).unwrap_or_default()
+        join(pending.as_deref(), None, party)
     }
 }
 
-fn join(offer: &Session, answer: Option<&Session>, offerer: Party) -> Vec<CallMedia> {
-    negotiate(offer, answer)
-        .into_iter()
-        .map(|line| {
-            let (caller, callee) = match offerer {
-                Party::Caller => (line.offerer, line.answerer),
-                Party::Callee => (line.answerer, line.offerer),
-            };
-            CallMedia {
-                index: line.index,
-                kind: line.kind,
-                proto: line.proto,
-                active: line.active,
-                caller,
-                callee,
-            }
-        })
-        .collect()
+fn join<'a>(
+    offer: Option<&'a Session>,
+    answer: Option<&'a Session>,
+    offerer: Party,
+) -> impl Iterator<Item = CallMedia<'a>> {
+    let lines = offer.into_iter().flat_map(move |offer| negotiate(offer, answer));
+    lines.map(move |line| CallMedia::of(line, offerer))
 }

@@ -10,6 +10,9 @@ use super::event::Party;
 use crate::limits::RECENT_MESSAGES_MAX;
 use crate::sip::Message;
 
+/// Fingerprints of most legs: of six messages, each of itself and at its hop, and a few more.
+const USUAL: usize = 14;
+
 /// Fingerprints of the messages of a leg, the oldest forgotten first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
@@ -29,6 +32,9 @@ impl Recent {
         }
         if self.list.len() == RECENT_MESSAGES_MAX {
             self.list.pop_front();
+        }
+        if self.list.capacity() == 0 {
+            self.list.reserve_exact(USUAL);
         }
         self.list.push_back(fingerprint);
         true

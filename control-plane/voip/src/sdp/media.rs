@@ -21,6 +21,7 @@ pub enum MediaKind {
 impl MediaKind {
     pub(super) const fn from_bytes(name: &[u8]) -> Self {
         match name {
+            b"audio" => Self::Audio,
             _ if name.eq_ignore_ascii_case(b"audio") => Self::Audio,
             _ if name.eq_ignore_ascii_case(b"video") => Self::Video,
             _ if name.eq_ignore_ascii_case(b"image") => Self::Image,
@@ -58,6 +59,9 @@ impl Proto {
             (b"UDP/TLS/RTP/SAVPF", Proto::UdpTlsRtpSavpf),
             (b"udptl", Proto::Udptl),
         ];
+        if name == b"RTP/AVP" {
+            return Self::RtpAvp;
+        }
         KNOWN
             .into_iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(name))

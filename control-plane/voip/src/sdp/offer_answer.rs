@@ -7,66 +7,122 @@ use super::media::{Crypto, Media, MediaKind, Proto};
 use super::payload_type::PayloadType;
 use super::session::Session;
 
-/// One media line of both descriptions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NegotiatedMedia {
+/// One media line of both descriptions, which it borrows.
+#[derive(Clone, Copy, Debug)]
+pub struct NegotiatedMedia<'a> {
     /// The position of the line in both descriptions.
     pub index: usize,
     pub kind: MediaKind,
     /// The protocol of the answer; of the offer until there is one.
-    pub proto: Proto,
+    pub proto: &'a Proto,
     /// Neither side rejected the line. True for an offer without answer, where the offer has a port.
     pub active: bool,
-    pub offerer: MediaSide,
-    pub answerer: MediaSide,
+    pub offerer: MediaSide<'a>,
+    pub answerer: MediaSide<'a>,
 }
 
 /// One side's end of a media line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MediaSide {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MediaSide<'a> {
     /// Where this side receives RTP. None where it is not known, rejected, or on hold by address.
     pub rtp: Option<SocketAddr>,
     /// Where this side receives RTCP; the same as `rtp` when multiplexed.
     pub rtcp: Option<SocketAddr>,
-    /// The addresses of this side's ICE candidates for RTP: it may receive at any of them.
-    pub candidates: Vec<SocketAddr>,
     /// By the directions of both, this side sends.
     pub sends: bool,
     /// By the directions of both, this side receives.
     pub receives: bool,
     /// This side put the other on hold.
     pub holds: bool,
-    /// Formats agreed on, with the numbers under which they arrive at this side, in its order of preference.
-    pub payload_types: Vec<PayloadType>,
-    /// Every number either description explains: this side's first, then those that only the other has.
-    pub described: Vec<PayloadType>,
-    /// Numbers under which RFC 4733 events arrive at this side.
-    pub telephone_events: Vec<u8>,
-    /// SSRCs that this side announced for what it sends.
-    pub ssrcs: Vec<u32>,
-    /// Keys with which this side encrypts what it sends (RFC 4568 section 6.1), of the agreed suite only.
-    pub crypto: Vec<Crypto>,
-    pub ptime_ms: Option<u32>,
+    /// What this side wrote, and the other; nothing of a side that wrote nothing.
+    own: Option<&'a Media>,
+    other: Option<&'a Media>,
+    /// The line whose address this one uses.
+    transport: Option<&'a Media>,
 }
 
-impl MediaSide {
-    /// What a number that arrives at this side stands for: agreed formats first, then all described ones.
+impl<'a> MediaSide<'a> {
+    /// Formats agreed on, with the numbers under which they arrive at this side, in its order of preference: those
+    /// that the other side also named (RFC 3264 section 7); without the other, all.
+    pub fn payload_types(self) -> impl Iterator<Item = &'a PayloadType> {
+        self.own().iter().filter(move |mine| self.agrees(mine))
+    }
+
+    /// Every number either description explains: agreed formats first, then this side's others, then those that only
+    /// the other has.
+    pub fn described(self) -> impl Iterator<Item = &'a PayloadType> {
+        let rest = self.own().iter().filter(move |mine| !self.agrees(mine));
+        let theirs = self.own.and(self.other).map_or(&[][..], |other| &other.payload_types);
+        let is_new = move |p: &&PayloadType| self.own().iter().all(|mine| mine.pt != p.pt);
+        self.payload_types().chain(rest).chain(theirs.iter().filter(is_new))
+    }
+
+    /// What a number that arrives at this side stands for.
     #[must_use]
-    pub fn payload_type(&self, pt: u8) -> Option<&PayloadType> {
-        self.payload_types.iter().chain(&self.described).find(|payload| payload.pt == pt)
+    pub fn payload_type(self, pt: u8) -> Option<&'a PayloadType> {
+        self.described().find(|payload| payload.pt == pt)
+    }
+
+    /// Numbers under which RFC 4733 events arrive at this side.
+    pub fn telephone_events(self) -> impl Iterator<Item = u8> {
+        self.payload_types()
+            .filter(|payload| payload.is_telephone_event())
+            .map(|payload| payload.pt)
+    }
+
+    /// The addresses of this side's ICE candidates for RTP: it may receive at any of them.
+    pub fn candidates(self) -> impl Iterator<Item = SocketAddr> {
+        let all = self.transport.map_or(&[][..], |media| &media.candidates);
+        all.iter().filter(|candidate| candidate.component == 1).map(|candidate| candidate.address)
+    }
+
+    /// SSRCs that this side announced for what it sends.
+    #[must_use]
+    pub fn ssrcs(self) -> &'a [u32] {
+        self.own.map_or(&[], |own| &own.ssrcs)
+    }
+
+    /// Keys with which this side encrypts what it sends (RFC 4568 section 6.1), of the agreed suite only: the answer
+    /// repeats the tag of the offered line it accepts (section 5.1.2).
+    pub fn crypto(self) -> impl Iterator<Item = &'a Crypto> {
+        let agrees = move |mine: &&Crypto| match self.other {
+            None => true,
+            Some(other) => other.crypto.iter().any(|c| c.tag == mine.tag && c.suite == mine.suite),
+        };
+        self.own.map_or(&[][..], |own| &own.crypto).iter().filter(agrees)
+    }
+
+    /// How long this side's packets are.
+    #[must_use]
+    pub fn ptime_ms(self) -> Option<u32> {
+        self.own?.ptime_ms
+    }
+
+    fn own(self) -> &'a [PayloadType] {
+        self.own.map_or(&[], |own| &own.payload_types)
+    }
+
+    fn agrees(self, mine: &PayloadType) -> bool {
+        self.other.is_none_or(|other| other.payload_types.iter().any(|p| p.is_same_format(mine)))
     }
 }
 
-/// Joins an offer with its answer, or gives what holds until the answer is there.
+/// Joins an offer with its answer, or gives what holds until the answer is there. Costs nothing for what is not asked.
 ///
 /// Lines pair by index (RFC 3264 section 6). A line that only one description has is not active.
-#[must_use]
-pub fn negotiate(offer: &Session, answer: Option<&Session>) -> Vec<NegotiatedMedia> {
+pub fn negotiate<'a>(
+    offer: &'a Session,
+    answer: Option<&'a Session>,
+) -> impl Iterator<Item = NegotiatedMedia<'a>> {
     let count = offer.media.len().max(answer.map_or(0, |answer| answer.media.len()));
-    (0..count).map(|index| negotiate_line(index, offer, answer)).collect()
+    (0..count).map(move |index| negotiate_line(index, offer, answer))
 }
 
-fn negotiate_line(index: usize, offer: &Session, answer: Option<&Session>) -> NegotiatedMedia {
+fn negotiate_line<'a>(
+    index: usize,
+    offer: &'a Session,
+    answer: Option<&'a Session>,
+) -> NegotiatedMedia<'a> {
     let offered = offer.media.get(index);
     let answered = answer.and_then(|answer| answer.media.get(index));
     let active = match (offered, answer) {
@@ -80,7 +136,7 @@ fn negotiate_line(index: usize, offer: &Session, answer: Option<&Session>) -> Ne
     NegotiatedMedia {
         index,
         kind: first.map_or(MediaKind::Other, |media| media.kind),
-        proto: answered.or(offered).map(|media| media.proto.clone()).unwrap_or_default(),
+        proto: answered.or(offered).map_or(&Proto::RtpAvp, |media| &media.proto),
         active,
         offerer: side(offer, offered, answered, active),
         answerer: answer.map(|a| side(a, answered, offered, active)).unwrap_or_default(),
@@ -88,7 +144,12 @@ fn negotiate_line(index: usize, offer: &Session, answer: Option<&Session>) -> Ne
 }
 
 /// The end of the side that wrote `own`.
-fn side(session: &Session, own: Option<&Media>, other: Option<&Media>, active: bool) -> MediaSide {
+fn side<'a>(
+    session: &'a Session,
+    own: Option<&'a Media>,
+    other: Option<&'a Media>,
+    active: bool,
+) -> MediaSide<'a> {
     let Some(own) = own else {
         return MediaSide::default();
     };
@@ -98,22 +159,15 @@ fn side(session: &Session, own: Option<&Media>, other: Option<&Media>, active: b
     // RFC 5761 section 5.1.1: multiplexed when both sides say so.
     let muxed = transport.rtcp_mux && other.is_none_or(|other| other.rtcp_mux);
     let rtcp = if muxed { rtp } else { transport.receive_rtcp().filter(|_| active) };
-    let payload_types = agreed_formats(own, other);
-    let telephone_events =
-        payload_types.iter().filter(|p| p.is_telephone_event()).map(|p| p.pt).collect();
     MediaSide {
         rtp,
         rtcp,
-        candidates: candidates(transport),
         sends: active && own.direction.sends() && other.is_none_or(|o| o.direction.receives()),
         receives: active && own.direction.receives() && other.is_none_or(|o| o.direction.sends()),
         holds: active && own.is_held(),
-        described: described(own, other),
-        payload_types,
-        telephone_events,
-        ssrcs: own.ssrcs.clone(),
-        crypto: agreed_crypto(own, other),
-        ptime_ms: own.ptime_ms,
+        own: Some(own),
+        other,
+        transport: Some(transport),
     }
 }
 
@@ -132,58 +186,28 @@ fn bundle_transport<'a>(
         .find_map(|mid| session.media.iter().find(|m| m.mid.as_ref() == Some(mid) && m.port != 0))
 }
 
-fn candidates(media: &Media) -> Vec<SocketAddr> {
-    media.candidates.iter().filter(|c| c.component == 1).map(|c| c.address).collect()
-}
-
-/// Formats of `own` that the other side also named (RFC 3264 section 7); without the other, all.
-fn agreed_formats(own: &Media, other: Option<&Media>) -> Vec<PayloadType> {
-    own.payload_types
-        .iter()
-        .filter(|mine| {
-            other.is_none_or(|other| other.payload_types.iter().any(|p| p.is_same_format(mine)))
-        })
-        .cloned()
-        .collect()
-}
-
-fn described(own: &Media, other: Option<&Media>) -> Vec<PayloadType> {
-    let mut all = own.payload_types.clone();
-    let others = other.map_or(&[][..], |other| &other.payload_types[..]);
-    all.extend(others.iter().filter(|p| own.payload_type(p.pt).is_none()).cloned());
-    all
-}
-
-/// RFC 4568 section 5.1.2: the answer repeats the tag of the offered line it accepts.
-fn agreed_crypto(own: &Media, other: Option<&Media>) -> Vec<Crypto> {
-    let agrees = |mine: &&Crypto| match other {
-        None => true,
-        Some(other) => other.crypto.iter().any(|c| c.tag == mine.tag && c.suite == mine.suite),
-    };
-    own.crypto.iter().filter(agrees).cloned().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
 
-    use super::{NegotiatedMedia, negotiate};
-    use crate::sdp::{MediaKind, parse};
+    use super::{MediaSide, NegotiatedMedia, negotiate};
+    use crate::sdp::{MediaKind, Session, parse};
 
-    fn join(offer: &str, answer: &str) -> Vec<NegotiatedMedia> {
-        let parse = |text: &str| parse(format!("v=0\n{text}").as_bytes()).unwrap();
-        match answer {
-            "" => negotiate(&parse(offer), None),
-            _ => negotiate(&parse(offer), Some(&parse(answer))),
-        }
+    fn join(offer: &str, answer: &str) -> Vec<NegotiatedMedia<'static>> {
+        // For as long as the test is.
+        let parse = |text: &str| -> &'static Session {
+            Box::leak(Box::new(parse(format!("v=0\n{text}").as_bytes()).unwrap()))
+        };
+        let answer = Some(answer).filter(|answer| !answer.is_empty()).map(parse);
+        negotiate(parse(offer), answer).collect()
     }
 
     fn addr(text: &str) -> Option<SocketAddr> {
         Some(text.parse().unwrap())
     }
 
-    fn numbers(side: &super::MediaSide) -> Vec<u8> {
-        side.payload_types.iter().map(|p| p.pt).collect()
+    fn numbers(side: &MediaSide<'_>) -> Vec<u8> {
+        side.payload_types().map(|p| p.pt).collect()
     }
 
     // CALL-2: RFC 3264 section 10.1: one audio accepted with fewer formats, video accepted, audio refused.
@@ -217,9 +241,12 @@ mod tests {
         );
         let (offerer, answerer) = (&media[0].offerer, &media[0].answerer);
         assert_eq!((numbers(offerer), numbers(answerer)), (vec![96, 101], vec![104, 96]));
+        let events = |side: &MediaSide<'_>| side.telephone_events().collect::<Vec<u8>>();
+        assert_eq!((events(offerer), events(answerer)), (vec![101], vec![96]));
+        let described = |side: &MediaSide<'_>| side.described().map(|p| p.pt).collect::<Vec<u8>>();
         assert_eq!(
-            (&offerer.telephone_events[..], &answerer.telephone_events[..]),
-            (&[101][..], &[96][..])
+            (described(offerer), described(answerer)),
+            (vec![96, 101, 104], vec![104, 96, 101])
         );
         assert_eq!(offerer.payload_type(96).unwrap().encoding, "AMR");
         assert!(answerer.payload_type(96).unwrap().is_telephone_event());
@@ -272,7 +299,8 @@ mod tests {
             (media[1].offerer.rtp, media[1].answerer.rtp),
             (addr("192.0.2.1:1000"), addr("192.0.2.2:2000"))
         );
-        assert_eq!(media[1].offerer.candidates, ["10.0.0.1:1000".parse().unwrap()]);
+        let candidates: Vec<SocketAddr> = media[1].offerer.candidates().collect();
+        assert_eq!(candidates, ["10.0.0.1:1000".parse().unwrap()]);
     }
 
     // CALL-2: until the answer, the offerer's side holds alone.
@@ -295,9 +323,8 @@ mod tests {
             "c=IN IP4 192.0.2.2\nm=audio 2000 RTP/SAVP 0\na=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:cccc\n\
              m=audio 2002 RTP/AVP 0\n",
         );
-        let keys = |side: &super::MediaSide| {
-            side.crypto.iter().map(|c| c.key_params.clone()).collect::<Vec<_>>()
-        };
+        let keys =
+            |side: &MediaSide<'_>| side.crypto().map(|c| c.key_params.clone()).collect::<Vec<_>>();
         assert_eq!(
             (keys(&media[0].offerer), keys(&media[0].answerer)),
             (vec!["inline:bbbb".into()], vec!["inline:cccc".into()])

@@ -75,34 +75,30 @@ impl PayloadType {
     }
 }
 
-/// What nearly all descriptions say: words that need no memory of their own, however often they are handed on.
-const USUAL: [&str; 18] = [
-    "PCMU",
-    "PCMA",
-    "telephone-event",
-    "0-15",
-    "0-16",
-    "opus",
-    "G722",
-    "G729",
-    "annexb=no",
-    "GSM",
-    "CN",
-    "speex",
-    "iLBC",
-    "AMR",
-    "AMR-WB",
-    "H264",
-    "VP8",
-    "minptime=10;useinbandfec=1",
-];
-
-/// The text as it came, replacement characters where it is no UTF-8.
+/// The text as it came, replacement characters where it is no UTF-8. What nearly all descriptions say needs no memory
+/// of its own, however often it is handed on.
 pub(super) fn text(bytes: &[u8]) -> Cow<'static, str> {
-    match USUAL.iter().find(|usual| usual.as_bytes() == bytes) {
-        Some(usual) => Cow::Borrowed(usual),
-        None => Cow::Owned(lossy(bytes)),
-    }
+    Cow::Borrowed(match bytes {
+        b"PCMU" => "PCMU",
+        b"PCMA" => "PCMA",
+        b"telephone-event" => "telephone-event",
+        b"0-15" => "0-15",
+        b"0-16" => "0-16",
+        b"opus" => "opus",
+        b"G722" => "G722",
+        b"G729" => "G729",
+        b"annexb=no" => "annexb=no",
+        b"GSM" => "GSM",
+        b"CN" => "CN",
+        b"speex" => "speex",
+        b"iLBC" => "iLBC",
+        b"AMR" => "AMR",
+        b"AMR-WB" => "AMR-WB",
+        b"H264" => "H264",
+        b"VP8" => "VP8",
+        b"minptime=10;useinbandfec=1" => "minptime=10;useinbandfec=1",
+        _ => return Cow::Owned(lossy(bytes)),
+    })
 }
 
 #[cfg(test)]

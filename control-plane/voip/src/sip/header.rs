@@ -270,11 +270,21 @@ pub struct Headers<'a> {
     inline: [Place; SIP_HEADERS_INLINE],
     spilled: Vec<Place>,
     length: usize,
+    /// A bit for each name that is there.
+    present: u64,
 }
+
+const _: () = assert!((HeaderName::Other as u32) < u64::BITS);
 
 impl<'a> Headers<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, inline: [NOWHERE; SIP_HEADERS_INLINE], spilled: Vec::new(), length: 0 }
+        Self {
+            bytes,
+            inline: [NOWHERE; SIP_HEADERS_INLINE],
+            spilled: Vec::new(),
+            length: 0,
+            present: 0,
+        }
     }
 
     /// Adds a header by its place. Gives false, and adds nothing, where the list is full (S10).
@@ -300,6 +310,7 @@ impl<'a> Headers<'a> {
             None => self.spilled.push(place),
         }
         self.length += 1;
+        self.present |= 1 << name as u32;
         true
     }
 
@@ -315,6 +326,12 @@ impl<'a> Headers<'a> {
         self.length == 0
     }
 
+    /// Whether there is a line with this name.
+    #[must_use]
+    pub const fn has(&self, name: HeaderName) -> bool {
+        self.present & (1 << name as u32) != 0
+    }
+
     fn places(&self) -> impl Iterator<Item = &Place> {
         let inline = self.length.min(SIP_HEADERS_INLINE);
         self.inline[..inline].iter().chain(&self.spilled)
@@ -327,7 +344,15 @@ impl<'a> Headers<'a> {
 
     /// The values of the lines with this name, in their order.
     pub fn named(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + '_ {
-        self.places().filter(move |place| place.name == name).map(|place| self.resolve(place).value)
+        let some = self.has(name).then(|| self.places());
+        let named = some.into_iter().flatten().filter(move |place| place.name == name);
+        named.map(|place| self.resolve(place).value)
+    }
+
+    /// The value of the first line with this name.
+    #[must_use]
+    pub fn first(&self, name: HeaderName) -> Option<&'a [u8]> {
+        self.has(name).then(|| self.named(name).next()).flatten()
     }
 
     fn resolve(&self, place: &Place) -> Header<'a> {

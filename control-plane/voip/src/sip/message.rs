@@ -107,7 +107,7 @@ impl<'a> Message<'a> {
     /// The value of the first line of this header.
     #[must_use]
     pub fn header_first(&self, name: HeaderName) -> Option<&'a [u8]> {
-        self.headers.named(name).next()
+        self.headers.first(name)
     }
 
     /// The values of the lines whose name, in any case, is `name`: for headers that are configured.
