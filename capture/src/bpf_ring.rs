@@ -23,10 +23,12 @@ use crate::clock::{Clock, Stamp, now_ns};
 use crate::mapping::{Access, Mapping};
 use crate::program::RingMaps;
 
-/// How far ahead of a record the cache is asked for: some small records. And how much: one of them.
-const AHEAD_BYTES: u64 = 1536;
+/// How far ahead of a record the cache is asked for: more small records than are looked at together. And how much: one of them.
+const AHEAD_BYTES: u64 = 5 << 10;
 const AHEAD_LINES: usize = 4;
 const LINE_BYTES: usize = 64;
+/// The largest page that a processor of Linux has by default.
+const PAGE_BYTES_MAX: u64 = 64 << 10;
 
 /// The consumer's end of one ring.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct BpfRing {
     controls: Mapping,
     control_at: usize,
     chunks: Mapping,
+    /// Where its first chunk lies in that.
+    chunks_at: usize,
     ring_bytes: u64,
     /// The producer's position when last looked at.
     seen: u64,
@@ -53,14 +57,24 @@ impl BpfRing {
         let control_at = maps.index as usize * Control::BYTES;
         let controls_bytes = control_at + Control::BYTES;
         let chunks_bytes = (maps.bytes / CHUNK_BYTES) as usize * CHUNK_STRIDE as usize;
+        // A mapping begins on a page, a ring does not.
+        let first = u64::from(maps.first_chunk) * u64::from(CHUNK_STRIDE);
+        let chunks_at = (first % PAGE_BYTES_MAX) as usize;
+        let chunks = Mapping::of(
+            maps.chunks.as_fd(),
+            chunks_at + chunks_bytes,
+            first - chunks_at as u64,
+            Access::Read,
+        )?;
         let mut ring = Self {
             controls: Mapping::of(maps.controls.as_fd(), controls_bytes, 0, Access::ReadWrite)?,
             control_at,
-            chunks: Mapping::of(maps.chunks.as_fd(), chunks_bytes, 0, Access::Read)?,
+            chunks,
+            chunks_at,
             ring_bytes: u64::from(maps.bytes),
             seen: 0,
             released: 0,
-            clock: Clock::new(Stamp::Tai),
+            clock: Clock::new(Stamp::Monotonic),
             source,
         };
         ring.released = ring.word(Control::TAIL_AT).load(Ordering::Relaxed);
@@ -80,7 +94,7 @@ impl BpfRing {
     fn place(&self, position: u64) -> usize {
         let chunk_bytes = u64::from(CHUNK_BYTES);
         let chunk = (position & (self.ring_bytes - 1)) / chunk_bytes;
-        chunk as usize * CHUNK_STRIDE as usize + (position % chunk_bytes) as usize
+        self.chunks_at + chunk as usize * CHUNK_STRIDE as usize + (position % chunk_bytes) as usize
     }
 
     /// The record at a position, and the position behind it; none if the program has published none there.

@@ -36,19 +36,21 @@ pub const STATS_INTERVAL: Duration = Duration::from_millis(500);
 pub const REPORT_INTERVAL_NS: u64 = 200_000_000;
 /// Between two looks at fragments that wait for the rest.
 pub const EXPIRE_INTERVAL_NS: u64 = 100_000_000;
-/// Between two measurements of the clocks' distance.
-pub const CALIBRATION_INTERVAL_NS: u64 = 1_000_000_000;
+/// Between two measurements of the clocks' distance: for so long stamps may be wrong after somebody set the clock.
+pub const CALIBRATION_INTERVAL_NS: u64 = 100_000_000;
 /// Between two rounds of allocation, and of syncs.
 pub const KEEPER_INTERVAL: Duration = Duration::from_millis(50);
 pub const SYNC_INTERVAL: Duration = Duration::from_millis(1000);
 /// How long a thread may take to write what is decided when capture ends.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Nap of a thread whose ring is empty, and to what it grows while nothing comes.
+/// Nap of a thread whose ring is empty, and to what it grows while little or nothing comes.
 pub const NAP_MIN: Duration = Duration::from_micros(300);
 pub const NAP_MAX: Duration = Duration::from_millis(2);
 /// Bytes of progress after which a thread looks again at once.
 pub const BUSY_BYTES: u64 = 64 << 10;
+/// Less than this in a nap is little: at the shortest nap, what a hundred calls bring.
+pub const SOME_BYTES: u64 = 4 << 10;
 
 /// Of a packet socket's ring: a block holds the largest frame; it is handed over at the latest after this.
 pub const PACKET_BLOCK_BYTES: u32 = 256 << 10;
@@ -77,6 +79,7 @@ pub const TICK: Duration = Duration::from_millis(100);
 
 const _: () = {
     assert!(INTERFACES_MAX <= 256);
+    assert!(SOME_BYTES < BUSY_BYTES);
     assert!(PACKET_BLOCK_BYTES as usize >= 2 * earwitness_line::limits::FRAME_BYTES_MAX);
     assert!(UMEM_FRAMES.is_power_of_two() && XDP_RING_ENTRIES.is_power_of_two());
     assert!(XDP_COMPLETION_ENTRIES.is_power_of_two());

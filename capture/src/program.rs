@@ -29,7 +29,7 @@ use earwitness_wire::{Endpoint, Options, Verdict};
 
 pub use counters::ProgramCounters;
 pub use error::ProgramError;
-use map::{ElementMap, create_ring};
+use map::ElementMap;
 use verdicts::{Full, VerdictTable};
 
 /// The object that build.rs made.
@@ -149,7 +149,10 @@ pub struct CpuRings {
 /// What one ring is made of.
 #[derive(Debug)]
 pub struct RingMaps {
+    /// Those of all rings are in one map.
     pub chunks: OwnedFd,
+    /// The first of this ring.
+    pub first_chunk: u32,
     /// Where its words are: those of all rings are in one map.
     pub controls: OwnedFd,
     pub index: u32,
@@ -348,23 +351,28 @@ impl Program {
 
     fn make_rings(&mut self) -> Result<(), ProgramError> {
         let Output::Rings { media_bytes, signalling_bytes } = self.output else { return Ok(()) };
-        let table = element_map(&self.ebpf, names::RINGS)?;
+        let chunks = element_map(&self.ebpf, names::CHUNKS)?;
         let controls = element_map(&self.ebpf, names::CONTROLS)?;
-        let make = |cpu, class, bytes| {
-            let chunks = create_ring(bytes, cpu)?;
-            let index = ring_index(cpu, class);
-            controls.update(&index.to_ne_bytes(), &Control::empty(bytes))?;
-            table.update(&index.to_ne_bytes(), &chunks.as_raw_fd().to_ne_bytes())?;
-            Ok(RingMaps { chunks, controls: controls.share()?, index, bytes })
+        let mut next_chunk = 0;
+        let mut make = |cpu, class, bytes| {
+            let (index, first_chunk) = (ring_index(cpu, class), next_chunk);
+            next_chunk += bytes / CHUNK_BYTES;
+            controls.update(&index.to_ne_bytes(), &Control::empty(bytes, first_chunk))?;
+            let (chunks, controls) = (chunks.share()?, controls.share()?);
+            Ok(RingMaps { chunks, first_chunk, controls, index, bytes })
         };
-        let cpus = online_cpus().map_err(|(path, source)| ProgramError::Cpus { path, source })?;
-        for cpu in cpus {
+        for cpu in cpus()? {
             let media = make(cpu, Class::Media, media_bytes)?;
             let signalling = make(cpu, Class::Signalling, signalling_bytes)?;
             self.rings.push(CpuRings { cpu, media, signalling });
         }
         Ok(())
     }
+}
+
+/// Those that have rings.
+fn cpus() -> Result<Vec<u32>, ProgramError> {
+    online_cpus().map_err(|(path, source)| ProgramError::Cpus { path, source })
 }
 
 fn load_object(
@@ -383,6 +391,13 @@ fn load_object(
             (settings::OUTPUT_SOCKET, queues * sockets_per_queue, sockets_per_queue)
         }
     };
+    let chunks = match options.output {
+        Output::Rings { media_bytes, signalling_bytes } => {
+            let each = media_bytes / CHUNK_BYTES + signalling_bytes / CHUNK_BYTES;
+            each * cpus()?.len() as u32
+        }
+        Output::Sockets { .. } => 1,
+    };
     EbpfLoader::new()
         .override_global(names::VERDICT_SEED, &seed, true)
         .override_global(names::UNMATCHED, &unmatched, true)
@@ -391,7 +406,7 @@ fn load_object(
         .override_global(names::VXLAN_PORTS, &vxlan_ports, true)
         .map_max_entries(names::VERDICTS, buckets_for(options.verdicts_max))
         .map_max_entries(names::TCP_CONNECTIONS, options.tcp_connections_max)
-        .map_max_entries(names::RINGS, cpus_possible as u32 * RINGS_PER_CPU)
+        .map_max_entries(names::CHUNKS, chunks)
         .map_max_entries(names::CONTROLS, cpus_possible as u32 * RINGS_PER_CPU)
         .map_max_entries(names::SOCKETS, sockets)
         .load(OBJECT)
@@ -425,11 +440,7 @@ fn verdict_table(
 fn element_map(ebpf: &Ebpf, name: &'static str) -> Result<ElementMap, ProgramError> {
     let data = match ebpf.map(name) {
         Some(
-            Map::HashMap(data)
-            | Map::LruHashMap(data)
-            | Map::Array(data)
-            | Map::PerCpuArray(data)
-            | Map::ArrayOfMaps(data),
+            Map::HashMap(data) | Map::LruHashMap(data) | Map::Array(data) | Map::PerCpuArray(data),
         ) => data,
         _ => return Err(ProgramError::Missing { name }),
     };

@@ -44,6 +44,7 @@ pub(crate) const ALLOWED: &[i64] = &[
     libc::SYS_fstat,
     libc::SYS_newfstatat,
     libc::SYS_statx,
+    libc::SYS_fstatfs,
     libc::SYS_lseek,
     libc::SYS_pread64,
     libc::SYS_pwrite64,

@@ -27,8 +27,6 @@ pub enum ProgramError {
     Verify { source: AyaError },
     #[error("the XDP program has no {name}")]
     Missing { name: &'static str },
-    #[error("no ring of {bytes} bytes for CPU {cpu}")]
-    Ring { cpu: u32, bytes: u32, source: io::Error },
     #[error("the XDP program could not be attached to {interface}")]
     Attach { interface: String, source: AyaError },
     #[error("the kernel gave no link for {interface}, so that the program would outlive its owner")]

@@ -10,8 +10,8 @@ pub const SIP_PORTS: &str = "SIP_PORTS";
 pub const TCP_CONNECTIONS: &str = "TCP_CONNECTIONS";
 /// Per-CPU array of one `[u64; COUNTERS]`.
 pub const COUNTERS: &str = "COUNTERS";
-/// Array of arrays of `ring::Chunk`, by `record::ring_index`.
-pub const RINGS: &str = "RINGS";
+/// Array of `ring::Chunk`: those of all rings, one ring's behind another's.
+pub const CHUNKS: &str = "CHUNKS";
 /// Array of `ring::Control`, by `record::ring_index`.
 pub const CONTROLS: &str = "CONTROLS";
 /// XSKMAP: AF_XDP sockets, by `queue * SOCKETS_PER_QUEUE + flow hash % SOCKETS_PER_QUEUE`.

@@ -44,8 +44,7 @@ pub const FLAG_TRUNCATED: u8 = 1;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordHeader {
-    /// Nanoseconds of CLOCK_TAI when the program saw the frame. UTC is this less the seconds that
-    /// `adjtimex().tai` (or CLOCK_TAI less CLOCK_REALTIME) says.
+    /// Nanoseconds of CLOCK_MONOTONIC when the program saw the frame. Whoever reads it measures how far that is from UTC.
     pub ts_ns: u64,
     /// Bytes the frame had.
     pub wire_len: u32,

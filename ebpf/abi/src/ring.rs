@@ -76,12 +76,14 @@ pub struct Consumer {
     pub tail: u64,
 }
 
-/// Stored by user space before the ring is put into its map.
+/// Stored by user space before the program runs.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 pub struct Size {
-    /// A power of two, at least a chunk.
+    /// A power of two, at least a chunk; 0 where there is no ring.
     pub bytes: u64,
+    /// The ring's first chunk, among those of all rings.
+    pub first_chunk: u64,
 }
 
 impl Control {
@@ -92,9 +94,12 @@ impl Control {
 
     /// Of an empty ring of so many bytes, as it lies in the map.
     #[must_use]
-    pub fn empty(bytes: u32) -> [u8; Self::BYTES] {
+    pub fn empty(bytes: u32, first_chunk: u32) -> [u8; Self::BYTES] {
         let mut control = [0; Self::BYTES];
-        control[Self::SIZE_AT..Self::SIZE_AT + 8].copy_from_slice(&u64::from(bytes).to_ne_bytes());
+        for (at, value) in [bytes, first_chunk].into_iter().enumerate() {
+            let at = Self::SIZE_AT + 8 * at;
+            control[at..at + 8].copy_from_slice(&u64::from(value).to_ne_bytes());
+        }
         control
     }
 }
@@ -102,6 +107,7 @@ impl Control {
 const _: () = assert!(size_of::<Control>() == Control::BYTES);
 const _: () = assert!(core::mem::offset_of!(Control, consumer) == Control::TAIL_AT);
 const _: () = assert!(core::mem::offset_of!(Control, size) == Control::SIZE_AT);
+const _: () = assert!(core::mem::offset_of!(Size, first_chunk) == 8);
 const _: () = assert!(CHUNK_BYTES.is_power_of_two() && CHUNK_STRIDE.is_multiple_of(8));
 const _: () = assert!(size_of::<Chunk>() == CHUNK_STRIDE as usize);
 

@@ -16,6 +16,9 @@ use earwitness_wire::{Endpoint, Verdict};
 
 use crate::flow::FlowKey;
 
+/// What stands before an IPv4 address: `::ffff`, as half a word.
+const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+
 /// Entries of a bucket.
 pub const WAYS: usize = 3;
 
@@ -98,18 +101,28 @@ pub fn hash(dst: &Endpoint, seed: [u64; 2]) -> [u32; 2] {
 #[must_use]
 #[inline(always)]
 pub fn hash_of(address: [u64; 2], port: u16, seed: [u64; 2]) -> [u32; 2] {
-    let mut mixed = (address[0] ^ seed[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // Both factors are secret, and odd: what was different stays so.
+    let first = (seed[0] ^ 0x9e37_79b9_7f4a_7c15) | 1;
+    let second = (seed[1] ^ 0xbf58_476d_1ce4_e5b9) | 1;
+    let mut mixed = (address[1] >> 32 | (port as u64) << 32) ^ seed[1];
+    mixed = mixed.wrapping_mul(first);
     mixed ^= mixed >> 32;
-    mixed = (mixed ^ address[1]).wrapping_mul(seed[1] | 1);
+    // That was all of IPv4: the rest says only that it is.
+    if address[0] != 0 || address[1] as u32 != MAPPED {
+        mixed = (mixed ^ address[0]).wrapping_mul(second);
+        mixed ^= mixed >> 32;
+        mixed = (mixed ^ address[1] << 32).wrapping_mul(first);
+        mixed ^= mixed >> 32;
+    }
+    mixed = mixed.wrapping_mul(second);
     mixed ^= mixed >> 29;
-    mixed = (mixed ^ port as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9 ^ seed[0] << 1);
-    mixed ^= mixed >> 32;
-    mixed = mixed.wrapping_mul(0x94d0_49bb_1331_11eb);
     [mixed as u32 ^ (mixed >> 40) as u32, (mixed >> 32) as u32]
 }
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
 
     /// CAP-1: a state says port and verdict, and an empty one nothing.
@@ -137,6 +150,34 @@ mod tests {
                 }
             }
             assert!(fill.iter().max() < Some(&12), "two in the mean");
+        }
+    }
+
+    /// S10: the same whatever the secret is, and in IPv6; and a destination's two buckets are not those of its neighbours.
+    #[test]
+    fn any_secret_spreads() {
+        const BUCKETS: u32 = 4096;
+        let mut seed = [0x0123_4567_89ab_cdef_u64, 0xfedc_ba98_7654_3210];
+        for round in 0..64 {
+            seed = seed.map(|word| word.rotate_left(9).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let mut fill = [0_u8; BUCKETS as usize];
+            let mut pairs = std::collections::HashSet::new();
+            for number in 0..4096_u32 {
+                let port = 10_000 + 2 * (number % 64) as u16;
+                let host = (number / 64) as u8;
+                let dst = if round % 2 == 0 {
+                    Endpoint::v4([10, 1, host / 16, host], port)
+                } else {
+                    let mut address = [0x20; 16];
+                    address[if round % 4 == 1 { 7 } else { 15 }] = host;
+                    Endpoint::v6(address, port)
+                };
+                let both = hash(&dst, seed).map(|hash| hash % BUCKETS);
+                both.into_iter().for_each(|bucket| fill[bucket as usize] += 1);
+                pairs.insert(both);
+            }
+            assert!(fill.iter().max() < Some(&16), "two in the mean: {:?}", fill.iter().max());
+            assert!(pairs.len() > 4080, "{} of 4096", pairs.len());
         }
     }
 }

@@ -7,12 +7,13 @@
 //! - [`maps`]: the maps and settings.
 //! - [`tables`]: what steering asks of the maps.
 //! - [`request`]: an HTTP request, which may ask for SIP over WebSocket.
-//! - [`output`]: into a ring or to a socket.
+//! - [`output`]: into a ring or to a socket. [`copy`]: the bytes of a frame.
 
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod copy;
 mod maps;
 mod output;
 mod packet;

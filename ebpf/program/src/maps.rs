@@ -3,8 +3,8 @@
 use core::arch::asm;
 
 use aya_ebpf::Global;
-use aya_ebpf::bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE};
-use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, XskMap};
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::btf_maps::{Array, LruHashMap, PerCpuArray, XskMap};
 use aya_ebpf::macros::btf_map;
 use earwitness_abi::limits::{
     RINGS_DEFAULT, SOCKETS_DEFAULT, TCP_CONNECTIONS_DEFAULT, VERDICTS_DEFAULT,
@@ -17,10 +17,6 @@ use earwitness_abi::{
 };
 use earwitness_wire::Reject;
 use earwitness_wire::limits::{VXLAN_PORT, VXLAN_PORTS_MAX};
-
-/// Rings differ in how many chunks they have, and are read by user space where they are.
-const RING_FLAGS: usize = (BPF_F_INNER_MAP | BPF_F_MMAPABLE) as usize;
-type Ring = Array<Chunk, 1, RING_FLAGS>;
 
 /// Written by user space, in place.
 #[btf_map]
@@ -43,8 +39,9 @@ pub(crate) static TCP_CONNECTIONS: LruHashMap<
 #[btf_map]
 static COUNTERS: PerCpuArray<[u64; COUNTER_COUNT], 1> = PerCpuArray::new();
 
+/// One array for all rings: the look-up is inlined then, which in an array of arrays is a call. Read by user space where it is.
 #[btf_map]
-pub(crate) static RINGS: ArrayOfMaps<Ring, { RINGS_DEFAULT as usize }> = ArrayOfMaps::new();
+pub(crate) static CHUNKS: Array<Chunk, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
 
 #[btf_map]
 pub(crate) static CONTROLS: Array<Control, { RINGS_DEFAULT as usize }, { BPF_F_MMAPABLE as usize }> =

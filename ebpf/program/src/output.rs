@@ -3,16 +3,15 @@
 use core::arch::asm;
 
 use aya_ebpf::bindings::xdp_action::XDP_REDIRECT;
-use aya_ebpf::helpers::generated::{
-    bpf_get_smp_processor_id, bpf_ktime_get_tai_ns, bpf_xdp_load_bytes,
-};
+use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use earwitness_abi::limits::FRAME_BYTES_MAX;
 use earwitness_abi::record::{Class, FLAG_TRUNCATED, RecordHeader, ring_index};
 use earwitness_abi::ring::{CHUNK_BYTES, Control, RECORD_ALIGN, next_position, record_bytes};
 use earwitness_abi::{Counter, settings};
 use earwitness_wire::{Bytes, Kind, Parsed, Verdict};
 
-use crate::maps::{CONTROLS, Counters, OUTPUT, RINGS, SOCKETS, SOCKETS_PER_QUEUE};
+use crate::copy;
+use crate::maps::{CHUNKS, CONTROLS, Counters, OUTPUT, SOCKETS, SOCKETS_PER_QUEUE};
 use crate::packet::Packet;
 
 /// Where in a chunk a record may begin.
@@ -81,35 +80,28 @@ impl Frame<'_> {
         if !take(control) {
             return self.full();
         }
-        let end = self.write(control, index, length, flags);
+        let end = self.write(control, length, flags);
         leave(control);
         end
     }
 
     /// Writes the record and shows it. The ring is taken.
     #[inline(always)]
-    fn write(&self, control: *mut Control, index: u32, length: u32, flags: u8) -> Counter {
+    fn write(&self, control: *mut Control, length: u32, flags: u8) -> Counter {
         // SAFETY: a live map value, of which this program alone stores the producer's words.
         let head = unsafe { (&raw const (*control).producer.head).read_volatile() };
         let next = next_position(head, record_bytes(length));
         if !has_room(control, next) {
             return self.full();
         }
-        let chunk = (head / u64::from(CHUNK_BYTES)) & chunk_mask(control);
-        let Some(chunk) = RINGS.get_value_ptr_mut(index, &(chunk as u32)) else {
+        let Some(chunk) = CHUNKS.get_ptr_mut(chunk_of(control, head)) else {
             return Counter::RingMissing;
         };
         let record = place(chunk.cast(), head);
         // SAFETY: `place` leaves room for the longest record, and nobody else sees this one before it is published.
         unsafe { record.cast::<RecordHeader>().write(self.header(length, flags)) };
-        // Said again for the verifier, which has lost what the compiler knows.
-        let length = self.packet.forget(length).clamp(1, FRAME_BYTES_MAX);
-        // SAFETY: as above, and `length` does not exceed the longest; the kernel checks the packet.
-        let copied = unsafe {
-            let frame = record.add(RecordHeader::BYTES);
-            bpf_xdp_load_bytes(self.packet.ctx(), 0, frame.cast(), length)
-        };
-        if copied != 0 {
+        // SAFETY: as above.
+        if !copy::frame(self.packet, unsafe { record.add(RecordHeader::BYTES) }, length) {
             return Counter::CopyFailed;
         }
         publish(control, next);
@@ -129,7 +121,7 @@ impl Frame<'_> {
     fn header(&self, length: u32, flags: u8) -> RecordHeader {
         RecordHeader {
             // SAFETY: reads a clock.
-            ts_ns: unsafe { bpf_ktime_get_tai_ns() },
+            ts_ns: unsafe { bpf_ktime_get_ns() },
             wire_len: self.packet.length(),
             cap_len: length,
             interface: self.packet.interface(),
@@ -185,12 +177,14 @@ fn has_room(control: *mut Control, next: u64) -> bool {
     }
 }
 
-/// Which bits of a position's chunk number are the chunk's.
+/// The chunk of a position, among those of all rings.
 #[inline(always)]
-fn chunk_mask(control: *const Control) -> u64 {
+fn chunk_of(control: *const Control, position: u64) -> u32 {
     // SAFETY: a live map value; user space has stored this before.
-    let bytes = unsafe { (&raw const (*control).size.bytes).read() };
-    (bytes / u64::from(CHUNK_BYTES)).wrapping_sub(1)
+    let (bytes, first) = unsafe {
+        ((&raw const (*control).size.bytes).read(), (&raw const (*control).size.first_chunk).read())
+    };
+    (first + (position & bytes.wrapping_sub(1)) / u64::from(CHUNK_BYTES)) as u32
 }
 
 /// Where the record of a position begins in its chunk.
@@ -206,8 +200,26 @@ fn place(chunk: *mut u8, position: u64) -> *mut u8 {
     }
 }
 
-/// Shows the consumer everything before `head`. An exchange, because the kernel's compiler for each processor orders
-/// it behind the stores before; the assembler knows it only for later targets than this program is built for.
+/// Shows the consumer everything before `head`. x86 keeps stores in their order: a store is enough, and does not wait until
+/// those before it, of lines that another core had, have reached the cache.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+fn publish(control: *mut Control, head: u64) {
+    // SAFETY: stores one word of a live map value, which only this program stores. The compiler takes it for a store to any
+    // memory, and moves none behind it.
+    unsafe {
+        asm!(
+            "*(u64 *)({place} + 0) = {head}",
+            place = in(reg) &raw mut (*control).producer.head,
+            head = in(reg) head,
+            options(nostack)
+        );
+    }
+}
+
+/// As above. An exchange, because the kernel's compiler for each processor orders it behind the stores before; the
+/// assembler knows it only for later targets than this program is built for.
+#[cfg(not(bpf_target_arch = "x86_64"))]
 #[inline(always)]
 fn publish(control: *mut Control, head: u64) {
     // SAFETY: stores one word of a live map value, which only this program stores.

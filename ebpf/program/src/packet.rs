@@ -22,6 +22,26 @@ compile_error!(
     "numbers of one to eight bytes are kept in the low bytes of a register: little-endian only"
 );
 
+/// Loads a number of any alignment in one instruction. The target's own feature for that would misalign the stack as
+/// well, which the verifier refuses. The address was checked by whoever made it.
+macro_rules! load {
+    ($start:expr, $width:literal) => {{
+        let value: u64;
+        // SAFETY: `Packet::direct` has compared the address with the end of the packet, `Request::place` with that
+        // of its buffer.
+        unsafe {
+            asm!(
+                concat!("{value} = *(", $width, " *)({start} + 0)"),
+                value = out(reg) value,
+                start = in(reg) $start,
+                options(nostack, readonly, preserves_flags)
+            );
+        }
+        value
+    }};
+}
+pub(crate) use load;
+
 pub(crate) struct Packet {
     ctx: *mut xdp_md,
     data: usize,
@@ -34,9 +54,23 @@ pub(crate) struct Packet {
 impl Packet {
     #[inline(always)]
     pub(crate) fn new(ctx: &XdpContext) -> Self {
-        // SAFETY: the context is the one the kernel gave us.
-        let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as u32;
-        Self { ctx: ctx.ctx, data: ctx.data(), end: ctx.data_end(), length, zero: zero() }
+        let (data, end) = (ctx.data(), ctx.data_end());
+        let mut packet = Self { ctx: ctx.ctx, data, end, length: (end - data) as u32, zero: zero() };
+        if !packet.is_one_datagram() {
+            // SAFETY: the context is the one the kernel gave us.
+            packet.length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as u32;
+        }
+        packet
+    }
+
+    /// Whether the first buffer ends where an IPv4 datagram right behind the Ethernet header says that it does: nothing lies in
+    /// other buffers then, and the kernel need not be asked.
+    #[inline(always)]
+    fn is_one_datagram(&self) -> bool {
+        let Some(start) = self.direct(12, 6) else { return false };
+        let ether_type = u16::from_be(load!(start, "u16") as u16);
+        let total = u16::from_be(load!(start + 4, "u16") as u16);
+        ether_type == 0x0800 && u32::from(total) + 14 == self.length
     }
 
     #[inline(always)]
@@ -60,7 +94,7 @@ impl Packet {
 
     /// Where `length` bytes at an offset can be read directly: in the first buffer.
     #[inline(always)]
-    fn direct(&self, at: u32, length: usize) -> Option<usize> {
+    pub(crate) fn direct(&self, at: u32, length: usize) -> Option<usize> {
         let start: usize;
         // In assembly, so that what is compared with the end is this very pointer, and not another that the compiler
         // finds equal.
@@ -89,26 +123,6 @@ impl Packet {
         if result == 0 { Some(value) } else { None }
     }
 }
-
-/// Loads a number of any alignment in one instruction. The target's own feature for that would misalign the stack as
-/// well, which the verifier refuses. The address was checked by whoever made it.
-macro_rules! load {
-    ($start:expr, $width:literal) => {{
-        let value: u64;
-        // SAFETY: `Packet::direct` has compared the address with the end of the packet, `Request::place` with that
-        // of its buffer.
-        unsafe {
-            asm!(
-                concat!("{value} = *(", $width, " *)({start} + 0)"),
-                value = out(reg) value,
-                start = in(reg) $start,
-                options(nostack, readonly, preserves_flags)
-            );
-        }
-        value
-    }};
-}
-pub(crate) use load;
 
 impl Bytes for Packet {
     #[inline(always)]
