@@ -10,9 +10,9 @@ use earwitness_wire::{LinkType, Verdict};
 use crate::{
     announcements::Announcements,
     bounded::Hash,
+    flow_key::FlowKey,
     flows::{Flow, Flows},
     frame::Frame,
-    hash::Pair,
     held::Held,
     lane::{Lane, Refusal},
     ledger::Ledger,
@@ -97,35 +97,30 @@ impl Exit {
         );
     }
 
-    /// Media is looked at for the first time: it leaves by its verdict. Without one it waits, and masked it
-    /// waits, too; its endpoints are given back. An undecided flow is announced once. `hash` is that of the endpoints among the flows.
+    /// Media is looked at for the first time: it leaves by its verdict. Without one it waits, and masked it waits, too. An
+    /// undecided flow is announced once. `hash` is that of the key among the flows.
     #[inline(always)]
-    pub(crate) fn arrive(&mut self, held: &Held<'_>, hash: Hash) -> Option<(Pair, Stay)> {
-        let Some(pair) = held.pair() else {
-            // Steering puts only UDP here; a line that says otherwise is not believed.
-            self.count(held, End::Unmatched);
-            return None;
-        };
-        let flow = self.flows.of_hashed(&pair, hash);
-        let end = match flow.verdict(&pair.dst, &self.verdicts) {
+    pub(crate) fn arrive(&mut self, held: &Held<'_>, key: &FlowKey, hash: Hash) -> Option<Stay> {
+        let flow = self.flows.of_hashed(key, hash);
+        let end = match flow.verdict(key, &self.verdicts) {
             Verdict::Undecided => {
                 let counters = self.ledger.of(held.meta.source);
                 counters.held += u64::from(held.meta.packets);
                 if !flow.announced {
-                    flow.announced = self.announcements.push(held, &pair);
+                    flow.announced = self.announcements.push(held, &key.pair());
                     counters.flows_seen += u64::from(flow.announced);
                 }
-                return Some((pair, Stay::Undecided));
+                return Some(Stay::Undecided);
             }
             // What came before it was masked is not.
             Verdict::Mask
-                if self.verdicts.at(&pair.dst, held.meta.ts_ns) == Some(Verdict::Record) =>
+                if self.verdicts.at(&key.pair().dst, held.meta.ts_ns) == Some(Verdict::Record) =>
             {
                 store(&mut self.media, flow, held, Verdict::Record)
             }
             Verdict::Mask => {
                 self.ledger.of(held.meta.source).held += u64::from(held.meta.packets);
-                return Some((pair, Stay::Masked));
+                return Some(Stay::Masked);
             }
             Verdict::Ignore => End::Ignored,
             Verdict::Record => store(&mut self.media, flow, held, Verdict::Record),
@@ -134,16 +129,21 @@ impl Exit {
         None
     }
 
+    /// Media without endpoints: steering puts only UDP into its line; one that says otherwise is not believed.
+    pub(crate) fn no_flow(&mut self, held: &Held<'_>) {
+        self.count(held, End::Unmatched);
+    }
+
     /// Media that waited leaves, by the verdict that there is now, or without.
-    pub(crate) fn depart(&mut self, held: &Held<'_>, pair: &Pair, reason: Reason) {
+    pub(crate) fn depart(&mut self, held: &Held<'_>, key: &FlowKey, reason: Reason) {
         self.ledger.of(held.meta.source).held -= u64::from(held.meta.packets);
         // A denial that found no place in the table looks like no entry.
         let keep = self.unmatched == Unmatched::Keep && self.verdicts.knows_all_denials();
-        let flow = self.flows.of(pair);
-        let verdict = match flow.verdict(&pair.dst, &self.verdicts) {
+        let flow = self.flows.of(key);
+        let verdict = match flow.verdict(key, &self.verdicts) {
             Verdict::Undecided => Verdict::Undecided,
             // It may have changed since this came.
-            now => self.verdicts.at(&pair.dst, held.meta.ts_ns).unwrap_or(now),
+            now => self.verdicts.at(&key.pair().dst, held.meta.ts_ns).unwrap_or(now),
         };
         let end = match verdict {
             Verdict::Ignore => End::Ignored,

@@ -1,11 +1,11 @@
 //! What the exit remembers of each flow: its number, its last record, whether it was announced.
 
 use earwitness_segment::RecordPos;
-use earwitness_wire::{Endpoint, Verdict};
+use earwitness_wire::Verdict;
 
 use crate::{
     bounded::{Bounded, Hash},
-    hash::Pair,
+    flow_key::FlowKey,
     limits::FLOWS_MAX,
     verdicts::Verdicts,
 };
@@ -25,22 +25,27 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// The verdict on `dst` as it is now; no entry is undecided. The table is asked again only when
+    /// The verdict on the flow's destination as it is now; no entry is undecided. The table is asked again only when
     /// it has changed.
-    #[inline]
-    pub(crate) fn verdict(&mut self, dst: &Endpoint, verdicts: &Verdicts) -> Verdict {
+    #[inline(always)]
+    pub(crate) fn verdict(&mut self, key: &FlowKey, verdicts: &Verdicts) -> Verdict {
         if self.generation != verdicts.generation() {
-            self.verdict = verdicts.get(dst).unwrap_or(Verdict::Undecided);
-            self.generation = verdicts.generation();
+            self.ask(key, verdicts);
         }
         self.verdict
+    }
+
+    #[inline(never)]
+    fn ask(&mut self, key: &FlowKey, verdicts: &Verdicts) {
+        self.verdict = verdicts.get(&key.pair().dst).unwrap_or(Verdict::Undecided);
+        self.generation = verdicts.generation();
     }
 }
 
 /// Flows by their endpoints. One thread owns it (S8).
 #[derive(Debug)]
 pub(crate) struct Flows {
-    table: Bounded<Pair, Flow>,
+    table: Bounded<FlowKey, Flow>,
     numbered: u32,
 }
 
@@ -49,10 +54,10 @@ impl Flows {
         Self { table: Bounded::new(FLOWS_MAX), numbered: 0 }
     }
 
-    /// The hash of a flow's endpoints; the cache is asked for where the flow is looked up.
+    /// The hash of a flow's key; the cache is asked for where the flow is looked up.
     #[inline]
-    pub(crate) fn expect(&self, pair: &Pair) -> Hash {
-        let hash = self.table.hash(pair);
+    pub(crate) fn expect(&self, key: &FlowKey) -> Hash {
+        let hash = self.table.hash(key);
         self.table.prefetch_index(hash);
         hash
     }
@@ -65,16 +70,16 @@ impl Flows {
 
     /// The flow, numbered when it is new. A flow that was forgotten begins a new chain.
     #[inline]
-    pub(crate) fn of(&mut self, pair: &Pair) -> &mut Flow {
-        let hash = self.table.hash(pair);
-        self.of_hashed(pair, hash)
+    pub(crate) fn of(&mut self, key: &FlowKey) -> &mut Flow {
+        let hash = self.table.hash(key);
+        self.of_hashed(key, hash)
     }
 
     /// As [`Flows::of`], where the hash is known.
     #[inline]
-    pub(crate) fn of_hashed(&mut self, pair: &Pair, hash: Hash) -> &mut Flow {
+    pub(crate) fn of_hashed(&mut self, key: &FlowKey, hash: Hash) -> &mut Flow {
         let numbered = &mut self.numbered;
-        self.table.entry_hashed(pair, hash, || {
+        self.table.entry_hashed(key, hash, || {
             *numbered = numbered.wrapping_add(1).max(1);
             Flow {
                 number: *numbered,

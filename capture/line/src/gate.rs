@@ -15,7 +15,7 @@ use earwitness_wire::{Endpoint, Verdict};
 use crate::{
     bounded::Hash,
     exit::{Exit, Reason, Stay},
-    hash::Pair,
+    flow_key::FlowKey,
     held::{DelayLine, Held, Hint},
     limits::{
         BATCH_RECORDS, LINE_FREE_DIVISOR, RELEASE_RECORDS, WAITING_MAX, WAITING_RECORD_BYTES,
@@ -52,12 +52,12 @@ impl<L: DelayLine> Gate<L> {
         self.line.refresh();
         let mut looked_at = 0;
         loop {
-            let mut hashes = [Hash::default(); BATCH_RECORDS];
-            let count = self.look_ahead(exit, &mut hashes);
+            let mut media = [None; BATCH_RECORDS];
+            let count = self.look_ahead(exit, &mut media);
             if count == 0 {
                 break;
             }
-            hashes[..count].iter().for_each(|hash| self.scan_one(exit, *hash));
+            media[..count].iter().for_each(|media| self.scan_one(exit, media.as_ref()));
             looked_at += count;
             if looked_at % RELEASE_RECORDS == 0 {
                 self.release();
@@ -71,43 +71,48 @@ impl<L: DelayLine> Gate<L> {
     /// Looks at some records, so that the flows of all of them are on their way into the cache before the first is
     /// wanted. Gives how many there are.
     #[inline]
-    fn look_ahead(&self, exit: &Exit, hashes: &mut [Hash; BATCH_RECORDS]) -> usize {
+    fn look_ahead(
+        &self,
+        exit: &Exit,
+        media: &mut [Option<(FlowKey, Hash)>; BATCH_RECORDS],
+    ) -> usize {
         let mut count = 0;
         let mut at = self.scanned;
         while count < BATCH_RECORDS
             && let Some(held) = self.line.peek(at)
         {
-            self.line.look_ahead(at);
             if held.meta.hint == Hint::Media
-                && let Some(pair) = held.pair()
+                && let Some(key) = held.flow_key()
             {
-                hashes[count] = exit.flows.expect(&pair);
+                media[count] = Some((key, exit.flows.expect(&key)));
             }
             at = held.next;
             count += 1;
         }
-        // What has no flow asks for one that nobody wants.
-        hashes[..count].iter().for_each(|hash| exit.flows.prefetch(*hash));
+        media[..count].iter().flatten().for_each(|(_, hash)| exit.flows.prefetch(*hash));
         count
     }
 
     /// The record stays in registers all the way: it is lent to nobody here.
     #[inline(always)]
-    fn scan_one(&mut self, exit: &mut Exit, hash: Hash) {
+    fn scan_one(&mut self, exit: &mut Exit, media: Option<&(FlowKey, Hash)>) {
         let Some(held) = self.line.peek(self.scanned) else { return };
         let (position, next, ts_ns) = (held.at, held.next, held.meta.ts_ns);
-        if held.meta.hint == Hint::Media {
-            if let Some((pair, stay)) = exit.arrive(&held, hash) {
-                self.wait(Waiter { position, ts_ns }, &pair, stay, exit);
+        // Here, where most of the time passes: `look_ahead` would be there before what it asked for.
+        self.line.look_ahead(position);
+        match media {
+            Some((key, hash)) => {
+                if let Some(stay) = exit.arrive(&held, key, *hash) {
+                    self.wait(Waiter { position, ts_ns }, key, stay, exit);
+                }
             }
-        } else {
-            self.scan_other(exit);
+            None => self.scan_other(exit),
         }
         self.scanned = next;
     }
 
     #[inline(never)]
-    fn wait(&mut self, waiter: Waiter, pair: &Pair, stay: Stay, exit: &mut Exit) {
+    fn wait(&mut self, waiter: Waiter, key: &FlowKey, stay: Stay, exit: &mut Exit) {
         let waiting = match stay {
             Stay::Undecided => &mut self.waiting,
             Stay::Masked => &mut self.masked,
@@ -115,7 +120,7 @@ impl<L: DelayLine> Gate<L> {
         if waiting.is_full() {
             leave_first(&self.line, waiting, exit, Reason::Pressed);
         }
-        waiting.push(waiter, &pair.dst);
+        waiting.push(waiter, &key.pair().dst);
     }
 
     #[inline(never)]
@@ -124,7 +129,7 @@ impl<L: DelayLine> Gate<L> {
         match held.meta.hint {
             Hint::Signalling => exit.signalling(&held),
             Hint::Fragment => exit.fragment(&held),
-            Hint::Media => {}
+            Hint::Media => exit.no_flow(&held),
         }
     }
 
@@ -225,21 +230,21 @@ fn leave_until<L: DelayLine>(
 /// What waits for `dst` leaves, in its order.
 fn leave_all<L: DelayLine>(line: &L, waiting: &mut Waiting, dst: &Endpoint, exit: &mut Exit) {
     waiting.take(dst, |waiter| {
-        let (held, pair) = look(line, &waiter);
-        exit.depart(&held, &pair, Reason::Decided);
+        let (held, key) = look(line, &waiter);
+        exit.depart(&held, &key, Reason::Decided);
     });
 }
 
 /// The one that waits longest leaves.
 fn leave_first<L: DelayLine>(line: &L, waiting: &mut Waiting, exit: &mut Exit, reason: Reason) {
     let Some(first) = waiting.front() else { return };
-    let (held, pair) = look(line, &first);
-    exit.depart(&held, &pair, reason);
-    waiting.pop(&pair.dst);
+    let (held, key) = look(line, &first);
+    exit.depart(&held, &key, reason);
+    waiting.pop(&key.pair().dst);
 }
 
-fn look<'l, L: DelayLine>(line: &'l L, waiter: &Waiter) -> (Held<'l>, Pair) {
+fn look<'l, L: DelayLine>(line: &'l L, waiter: &Waiter) -> (Held<'l>, FlowKey) {
     let held = line.peek(waiter.position).expect("what waits is not released");
-    let pair = held.pair().expect("it had endpoints when it began to wait");
-    (held, pair)
+    let key = held.flow_key().expect("it had endpoints when it began to wait");
+    (held, key)
 }

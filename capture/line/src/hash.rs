@@ -1,4 +1,4 @@
-//! The hash of flow keys: two multiplications for an address, four for a pair.
+//! The hash of table keys: two multiplications for an address, four for a pair.
 //!
 //! Addresses and ports come from the network, so the seed must not be guessable: tables take one at
 //! random. Nothing that is written depends on it, because tables are never walked in hash order.
@@ -23,6 +23,12 @@ impl Seed {
     pub fn random() -> Self {
         let state = RandomState::new();
         Self(state.hash_one(1), state.hash_one(2))
+    }
+
+    /// Both secrets.
+    #[inline(always)]
+    pub(crate) fn words(self) -> (u64, u64) {
+        (self.0, self.1)
     }
 }
 
@@ -64,13 +70,13 @@ fn half(endpoint: &Endpoint, first: u64, second: u64) -> u64 {
 
 /// The two halves of a product of 128 bits, folded.
 #[inline(always)]
-fn fold(a: u64, b: u64) -> u64 {
+pub(crate) fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
 }
 
 #[inline(always)]
-fn finish(mixed: u64) -> u32 {
+pub(crate) fn finish(mixed: u64) -> u32 {
     (mixed ^ mixed >> 32) as u32
 }
 

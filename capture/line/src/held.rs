@@ -4,9 +4,8 @@
 //! The drain needs three things of a line: to see what is published, to look at any record that is
 //! not yet released, and to release. How the records came there is the line's own affair.
 
-use earwitness_wire::Endpoint;
-
 use crate::{
+    flow_key::FlowKey,
     hash::Pair,
     ring::{Meta, Overflow, Receiver},
 };
@@ -52,26 +51,15 @@ impl Held<'_> {
     #[inline]
     #[must_use]
     pub fn pair(&self) -> Option<Pair> {
-        let header = self.frame.get(usize::from(self.meta.l3)..)?;
-        // The ports, counted from the IP header: they lie behind it.
-        let ports_at = usize::from(self.meta.payload).checked_sub(usize::from(self.meta.l3) + 8)?;
-        let ports = header.get(ports_at..)?.first_chunk::<4>()?;
-        let src_port = u16::from_be_bytes([ports[0], ports[1]]);
-        let dst_port = u16::from_be_bytes([ports[2], ports[3]]);
-        match header.first()? >> 4 {
-            4 if ports_at >= 20 => {
-                let header = header.first_chunk::<20>()?;
-                Some(Pair {
-                    src: Endpoint::v4([header[12], header[13], header[14], header[15]], src_port),
-                    dst: Endpoint::v4([header[16], header[17], header[18], header[19]], dst_port),
-                })
-            }
-            6 if ports_at >= 40 => Some(Pair {
-                src: Endpoint::v6(*header.get(8..)?.first_chunk()?, src_port),
-                dst: Endpoint::v6(*header.get(24..)?.first_chunk()?, dst_port),
-            }),
-            _ => None,
-        }
+        Some(self.flow_key()?.pair())
+    }
+
+    /// The same, as flows are looked up by it.
+    #[inline(always)]
+    pub(crate) fn flow_key(&self) -> Option<FlowKey> {
+        let headers = self.frame.get(usize::from(self.meta.l3)..usize::from(self.meta.payload))?;
+        let (ip, udp) = headers.split_last_chunk()?;
+        FlowKey::of_headers(ip, udp)
     }
 
     /// The payload of UDP or TCP, as far as it was captured.

@@ -26,6 +26,7 @@ pub mod bounded;
 pub mod drain;
 pub mod error;
 mod exit;
+mod flow_key;
 mod flows;
 pub mod frame;
 mod gaps;
