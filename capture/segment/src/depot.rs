@@ -304,7 +304,8 @@ impl Depot {
         let header = self.header(seq);
         map.initialise(&header);
         if prefault {
-            map.populate(&*self.disk).map_err(|e| SegmentError::allocation(path, bytes, e))?;
+            map.populate(&*self.disk, &file)
+                .map_err(|e| SegmentError::allocation(path, bytes, e))?;
         }
         let final_path = self.live_name(seq).in_dir(&self.dir);
         let publish = || {

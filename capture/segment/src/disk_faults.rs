@@ -114,9 +114,9 @@ impl Disk for FaultDisk {
         self.real.sync_dir(dir)
     }
 
-    fn populate(&self, map: &MmapRaw) -> io::Result<()> {
+    fn populate(&self, file: &File, map: &MmapRaw) -> io::Result<()> {
         self.check(Operation::Populate)?;
-        self.real.populate(map)
+        self.real.populate(file, map)
     }
 
     fn read_at(&self, file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -35,6 +35,10 @@ pub const ORDINAL_BITS: u32 = 14;
 /// Width of a block's number (its offset in cache lines).
 pub const BLOCK_BITS: u32 = 26;
 
+/// A signalling block of fewer bytes is not compressed: one message has little that repeats, and preparing for it costs more
+/// than all else that is done with it.
+pub const PACK_BYTES_MIN: usize = 2 << 10;
+
 /// Released segments kept for use again.
 pub const RECYCLE_DEFAULT: u32 = 4;
 pub const RECYCLE_MAX: u32 = 1024;

@@ -107,8 +107,9 @@ impl WriteMap {
         Ok(Self { failed: Arc::clone(&self.failed), ..map })
     }
 
-    pub(crate) fn populate(&self, disk: &dyn Disk) -> io::Result<()> {
-        disk.populate(&self.raw)
+    /// `file` is the one that is mapped.
+    pub(crate) fn populate(&self, disk: &dyn Disk, file: &File) -> io::Result<()> {
+        disk.populate(file, &self.raw)
     }
 
     /// Gives the segment its identity. Whoever still reads a former use of the file sees its live word
@@ -312,16 +313,25 @@ impl Pen {
         }
     }
 
-    /// As [`Pen::write`], of words.
-    #[inline]
-    pub(crate) fn write_words<const WORDS: usize>(&mut self, offset: u64, words: [u64; WORDS]) {
-        self.check(offset, size_of_val(&words));
-        for (at, word) in words.into_iter().enumerate() {
-            // SAFETY: as above; words may lie anywhere.
-            unsafe {
-                let to = self.map.raw.as_mut_ptr().add(offset as usize).cast::<u64>();
-                to.add(at).write_unaligned(word);
-            }
+    /// Writes a record of `length` bytes: a header, a frame, and zeros up to the next word.
+    #[inline(always)]
+    pub(crate) fn write_record<const WORDS: usize>(
+        &mut self,
+        offset: u64,
+        length: usize,
+        head: [u64; WORDS],
+        frame: &[u8],
+    ) {
+        self.check(offset, length);
+        let header = size_of_val(&head);
+        assert!(length >= 8 && header <= length && frame.len() <= length - header, "it fits");
+        // SAFETY: as above, of `length` bytes, within which everything lies, as just checked; words may lie anywhere.
+        unsafe {
+            let start = self.map.raw.as_mut_ptr().add(offset as usize);
+            // What the frame does not fill stays zero.
+            start.add(length - 8).cast::<u64>().write_unaligned(0);
+            start.cast::<[u64; WORDS]>().write_unaligned(head);
+            std::ptr::copy_nonoverlapping(frame.as_ptr(), start.add(header), frame.len());
         }
     }
 

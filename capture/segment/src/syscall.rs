@@ -21,6 +21,16 @@ pub(crate) fn fallocate(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
+/// Whether a file lies in memory (tmpfs); false where that cannot be known.
+pub(crate) fn is_in_memory(file: &File) -> bool {
+    // SAFETY: numbers only, for which zeros are valid.
+    let mut about: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; the kernel writes one `statfs`, which lives on
+    // this frame.
+    let done = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut about) };
+    done == 0 && about.f_type == libc::TMPFS_MAGIC
+}
+
 /// Asks a copy-on-write file system (btrfs) to overwrite in place: a write into reserved space would
 /// else need new space. Others refuse, which does no harm.
 pub(crate) fn overwrite_in_place(file: &File) {

@@ -10,17 +10,17 @@ use crate::depot::Depot;
 use crate::disk::{Disk, RealDisk};
 use crate::limits::{
     BLOCK_ALIGN, BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, BLOCK_HEADER_BYTES,
-    FRAME_BYTES_MAX, RECORD_ALIGN, RECYCLE_DEFAULT, RECYCLE_MAX, SEGMENT_ALIGN,
+    FRAME_BYTES_MAX, PACK_BYTES_MIN, RECYCLE_DEFAULT, RECYCLE_MAX, SEGMENT_ALIGN,
     SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
 use crate::map::Pen;
-use crate::record::{self, RECORD_LEN, RECORD_WORDS};
+use crate::record::{self, RECORD_WORDS};
 use crate::{
     AppendError, Keeper, LaneId, LaneKind, RecordMeta, RecordPos, SegmentError, SyncReport, recover,
 };
 
 /// How far ahead of a record the cache is asked for its place in the segment: some small records.
-const EXPECT_BYTES: u64 = 1024;
+const EXPECT_BYTES: u64 = 1536;
 
 /// How blocks of a signalling lane are stored; those of a media lane are as they are.
 #[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
@@ -223,11 +223,8 @@ impl SegmentWriter {
         let pen = self.pen.as_mut().expect("a block is open only in a segment");
         let start = self.open.offset + BLOCK_HEADER_BYTES + at as u64;
         pen.expect(start + EXPECT_BYTES);
-        // What the frame does not fill stays zero.
-        pen.write_words(start + (length - RECORD_ALIGN as usize) as u64, [0]);
-        pen.write_words(start, head);
-        pen.write(start + RECORD_LEN as u64, frame);
-        RecordPos::media(self.seq(), start)
+        pen.write_record(start, length, head, frame);
+        RecordPos::media(pen.seq(), start)
     }
 
     fn put_buffered(
@@ -392,8 +389,11 @@ impl std::fmt::Debug for Packer {
 }
 
 impl Packer {
-    /// `None` where compression does not save a cache line.
+    /// `None` where compression does not save a cache line, or would not be worth it.
     fn pack(&mut self, raw: &[u8]) -> Option<&[u8]> {
+        if raw.len() < PACK_BYTES_MIN {
+            return None;
+        }
         let worst = get_maximum_output_size(raw.len());
         if self.packed.len() < worst {
             self.packed.resize(worst, 0);
