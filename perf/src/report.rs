@@ -18,6 +18,9 @@ pub struct Report {
     pub command: String,
     pub machine: Machine,
     pub figures: Vec<Figure>,
+    /// What could not be measured, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
 }
 
 impl Report {
@@ -29,6 +32,7 @@ impl Report {
             command: format!("cargo run --release -p earwitness-perf -- {command}"),
             machine: machine::describe(),
             figures: Vec::new(),
+            failures: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! - [`system`]: who receives; [`capture`] is Earwitness, [`floor`] with [`socket`] and [`memory`] what is below all,
 //!   [`stored`] counts what peers wrote.
 //! - [`round`]: one measurement; [`process`]: what the kernel tells of it.
+//! - [`session`]: all of them, in rounds; [`search`]: the highest rate without loss; [`progress`]: how far it is.
 //! - [`table`], [`plot`]: what came out.
 
 mod capture;
@@ -13,7 +14,9 @@ mod lab;
 mod memory;
 mod plot;
 mod process;
+mod progress;
 mod round;
+mod search;
 mod session;
 mod socket;
 mod stored;
@@ -45,7 +48,7 @@ pub struct Session {
     #[command(flatten)]
     traffic: Traffic,
     /// Packets of one run
-    #[arg(long, default_value_t = 6_000_000)]
+    #[arg(long, default_value_t = 4_000_000)]
     packets: u64,
     /// Runs of each receiver, in turn
     #[arg(long, default_value_t = 5)]

@@ -17,8 +17,6 @@ const STEAL_TICKS_MAX: u64 = 50;
 const WARM_PACKETS_MIN: u64 = 100_000;
 const WARM_PACKETS_PER_CALL: u64 = 4;
 const WARM_RATE: u64 = 200_000;
-/// At what rate segments are filled that are used again.
-const AGE_RATE: u64 = 500_000;
 
 /// What one run showed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -143,7 +141,7 @@ pub fn measure(
     let warm_packets = WARM_PACKETS_MIN.max(WARM_PACKETS_PER_CALL * offer.calls);
     let mut warm = sender.send(FAR, warm_packets, WARM_RATE)?.packets;
     if offer.reuse {
-        warm += sender.send(FAR, offer.packets, AGE_RATE)?.packets;
+        warm += sender.send(FAR, offer.packets, system.age_rate())?.packets;
     }
     let warm_arrived = lab.count()?.since(wire, warm)?.arrived;
     receiver.settle(warm_arrived)?;

@@ -1,32 +1,31 @@
-//! A whole session: every receiver in turn, several rounds, then the highest rate that each takes without loss.
+//! A whole session: every receiver in turn, several rounds, then the highest rate that each takes without loss. What
+//! fails is a line of the results, and the session goes on.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use earwitness_wire::Verdict;
 
 use super::generator::Traffic;
 use super::lab::{Driver, Lab};
+use super::progress::Progress;
 use super::round::{Offer, Run, Sender, measure};
 use super::system::{self, Source, System};
-use super::{Session, floor, plot, table};
+use super::{Session, floor, plot, search, table};
 
 /// How often a run that the hypervisor disturbed is made anew.
 const VOID_MAX: u32 = 3;
+/// How often something fails before it is left out of the rounds that follow.
+const FAILURES_MAX: usize = 2;
 /// Packets whose sending alone is measured, before each round.
 const BARE_PACKETS: u64 = 4_000_000;
-/// Steps of the search for the highest rate, and how long each is offered.
-const RATE_STEPS: u32 = 7;
-const RATE_SECONDS: f64 = 1.5;
-/// A run that was this much slower than asked for did not offer the rate.
-const RATE_REACHED: f64 = 0.95;
 /// What `--quick` leaves.
 const QUICK_PACKETS: u64 = 1_500_000;
 const QUICK_ROUNDS: u32 = 1;
-const QUICK_RATE_STEPS: u32 = 4;
 /// How the cost grows with calls.
 const CALLS: [u64; 2] = [100, 100_000];
 
@@ -41,6 +40,8 @@ pub struct Case {
     pub runs: Vec<Run>,
     /// Packets a second, the highest that was taken whole.
     pub lossless: Vec<f64>,
+    /// Why there is less of it than of others.
+    pub failures: Vec<String>,
 }
 
 impl Case {
@@ -50,13 +51,26 @@ impl Case {
     }
 
     /// Nothing yet, of its kind.
-    fn offer(&self) -> Offer {
+    pub fn offer(&self) -> Offer {
         Offer { packets: 0, rate: 0, bare_ns: 0.0, calls: self.calls, reuse: self.reuse }
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.failures.len() >= FAILURES_MAX
+    }
+
+    /// About how long a measurement of so many packets takes.
+    pub fn expected(&self, packets: u64) -> Duration {
+        let before = if self.reuse { packets as f64 / self.system.age_rate() as f64 } else { 0.0 };
+        // What the slower half takes a second; and starting, settling, and counting what is in the files.
+        Duration::from_secs_f64(
+            before + packets as f64 / 1.5e6 + self.system.around().as_secs_f64(),
+        )
     }
 }
 
 /// Namespaces and senders, made when first used.
-struct Bench {
+pub struct Bench {
     traffic: Traffic,
     // Senders are in their lab's namespace: they go first.
     senders: BTreeMap<(Driver, u64), Sender>,
@@ -96,13 +110,26 @@ impl Bench {
         Ok((lab, sender))
     }
 
+    /// What sending alone takes, and a run at full speed.
+    fn cost(&mut self, case: &Case, packets: u64) -> anyhow::Result<(f64, Run)> {
+        let bare_ns = self.bare_ns(case.calls)?;
+        let run = self.run(case, Offer { packets, rate: 0, bare_ns, ..case.offer() })?;
+        Ok((bare_ns, run))
+    }
+
+    /// What failed may have left something behind: the next one begins anew.
+    fn tidy(&mut self) {
+        self.senders.clear();
+        self.labs.clear();
+    }
+
     fn bare_ns(&mut self, calls: u64) -> anyhow::Result<f64> {
         let (_, sender) = self.place(Driver::Native, calls)?;
         sender.bare_ns(BARE_PACKETS)
     }
 
     /// Once, and again where the hypervisor disturbed it.
-    fn run(&mut self, case: &Case, offer: Offer) -> anyhow::Result<Run> {
+    pub fn run(&mut self, case: &Case, offer: Offer) -> anyhow::Result<Run> {
         let parent = if case.system.needs_disk() { &self.disk } else { &self.memory };
         let parent = parent.path().to_owned();
         for _ in 0..VOID_MAX {
@@ -123,48 +150,78 @@ impl Bench {
     }
 }
 
-/// Measures, prints, and keeps the results.
+/// Measures, prints, and keeps the results. What fails is named there, and the others go on.
 ///
 /// # Errors
-/// Something cannot be set up or measured.
+/// Something cannot be set up, or Earwitness itself could not be measured.
 pub fn run(session: &Session) -> anyhow::Result<()> {
     let session = &shortened(session);
     let mut cases = cases(session);
     ensure!(!cases.is_empty(), "--only leaves no receiver");
     let mut bench = Bench::new(session)?;
     let copy_ns = floor::copy_ns(bench.memory.path())?;
+    let mut progress = Progress::of(session, &cases);
     let mut bare = Vec::new();
-    for round in 0..session.rounds {
+    for round in 1..=session.rounds {
+        for case in cases.iter_mut().filter(|case| !case.is_given_up()) {
+            let measured = bench.cost(case, session.packets);
+            let result = measured.map(|(bare_ns, run)| {
+                let line = table::line(&case.name, &run);
+                bare.push(bare_ns);
+                case.runs.push(run);
+                format!("round {round}: {line} (sending alone {bare_ns:.0} ns)")
+            });
+            tell(&mut bench, case, &mut progress, case.expected(session.packets), result);
+        }
+    }
+    for round in 1..=search::rounds(session) {
         for case in &mut cases {
-            let bare_ns = bench.bare_ns(case.calls)?;
-            bare.push(bare_ns);
-            let offer = Offer { packets: session.packets, rate: 0, bare_ns, ..case.offer() };
-            let run = bench.run(case, offer)?;
-            let line = table::line(&case.name, &run);
-            eprintln!("round {}: {line} (sending alone {bare_ns:.0} ns)", round + 1);
-            case.runs.push(run);
-        }
-    }
-    if !session.unpaced {
-        let rounds = if session.quick { 1 } else { session.rounds };
-        for _ in 0..rounds {
-            for case in cases.iter_mut().filter(|case| case.is_compared(session)) {
-                let rate = lossless(&mut bench, case, session)?;
-                eprintln!("{}: {:.2} Mpps without loss", case.name, rate / 1e6);
-                case.lossless.push(rate);
+            if case.is_given_up() || !search::takes_part(case, session, round) {
+                continue;
             }
+            let result = search::lossless(&mut bench, case, session).map(|rate| {
+                case.lossless.push(rate);
+                format!("round {round}: {}: {:.2} Mpps without loss", case.name, rate / 1e6)
+            });
+            tell(&mut bench, case, &mut progress, search::expected(case, session, round), result);
         }
     }
-    let outcome = table::Outcome { session, cases: &cases, bare: &bare, copy_ns };
+    keep(&table::Outcome { session, cases: &cases, bare: &bare, copy_ns })?;
+    let own = cases.iter().filter(|case| case.system.is_own());
+    let failures: Vec<_> = own.flat_map(|case| &case.failures).collect();
+    ensure!(failures.is_empty(), "Earwitness could not be measured each time: {failures:#?}");
+    Ok(())
+}
+
+/// Says how a measurement went, and how far the session is; a failure becomes a line of the results.
+fn tell(
+    bench: &mut Bench,
+    case: &mut Case,
+    progress: &mut Progress,
+    expected: Duration,
+    result: anyhow::Result<String>,
+) {
+    let text = result.unwrap_or_else(|error| {
+        bench.tidy();
+        case.failures.push(format!("{}: {error:#}", case.name));
+        format!("FAILED: {}: {error:#}", case.name)
+    });
+    eprintln!("{} {text}", progress.after(expected));
+}
+
+/// Prints what came out, and keeps it.
+fn keep(outcome: &table::Outcome<'_>) -> anyhow::Result<()> {
     println!("{}", outcome.table());
     let report = outcome.report();
-    if session.figures {
+    if outcome.session.figures {
         println!("{}", report.table());
     }
     let path = report.keep()?;
     let picture = path.with_extension("svg");
     fs::write(&picture, plot::bars(&outcome.costs()))
         .with_context(|| format!("{} cannot be written", picture.display()))?;
+    fs::write(path.with_extension("md"), outcome.table())
+        .with_context(|| format!("the table beside {} cannot be written", path.display()))?;
     println!("kept in {} and {}", path.display(), picture.display());
     Ok(())
 }
@@ -184,7 +241,8 @@ fn cases(session: &Session) -> Vec<Case> {
             if calls == session.traffic.calls { String::new() } else { format!(", {calls} calls") };
         let name = system.name() + &more;
         let reuse = system.writes_segments();
-        Case { system, calls, reuse, name, runs: Vec::new(), lossless: Vec::new() }
+        let (runs, lossless, failures) = (Vec::new(), Vec::new(), Vec::new());
+        Case { system, calls, reuse, name, runs, lossless, failures }
     };
     let all = system::ALL.into_iter().map(|system| case(system, session.traffic.calls));
     let ring = System::Earwitness(Source::BpfRing, Verdict::Record);
@@ -197,29 +255,4 @@ fn cases(session: &Session) -> Vec<Case> {
             session.only.is_empty() || session.only.iter().any(|part| case.name.contains(part))
         })
         .collect()
-}
-
-/// The highest rate of which nothing was lost, by halving; 0 if every one lost something.
-fn lossless(bench: &mut Bench, case: &Case, session: &Session) -> anyhow::Result<f64> {
-    let fastest = case.runs.iter().map(Run::mpps).fold(0.0, f64::max) * 1e6;
-    let (mut good, mut bad) = (0.0, fastest * 1.05);
-    let steps = if session.quick { QUICK_RATE_STEPS } else { RATE_STEPS };
-    for _ in 0..steps {
-        let rate = f64::midpoint(good, bad);
-        let packets = (rate * RATE_SECONDS) as u64;
-        let offer = Offer { packets, rate: rate as u64, ..case.offer() };
-        let run = bench.run(case, offer)?;
-        let reached = run.mpps() * 1e6 >= rate * RATE_REACHED;
-        let (asked, late) = (rate / 1e6, run.sent.late);
-        eprintln!(
-            "asked for {asked:.2} Mpps, late {late} times: {}",
-            table::line(&case.name, &run)
-        );
-        if run.lost == 0 && run.refused == 0 && reached {
-            good = rate;
-        } else {
-            bad = rate;
-        }
-    }
-    Ok(good)
 }

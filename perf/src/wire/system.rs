@@ -132,6 +132,32 @@ impl System {
         matches!(self, Self::Earwitness(_, verdict) if verdict != Verdict::Ignore)
     }
 
+    #[must_use]
+    pub fn is_own(self) -> bool {
+        matches!(self, Self::Earwitness(..))
+    }
+
+    #[must_use]
+    pub fn is_peer(self) -> bool {
+        !self.is_own() && !matches!(self, Self::XdpDrop | Self::AfXdpDrop)
+    }
+
+    /// At what rate its segments are filled that are used again: slow enough for it.
+    #[must_use]
+    pub fn age_rate(self) -> u64 {
+        match self {
+            Self::Earwitness(Source::BpfRing, _) => 1_500_000,
+            _ => 500_000,
+        }
+    }
+
+    /// About what a measurement takes beside its packets.
+    #[must_use]
+    pub fn around(self) -> Duration {
+        let seconds = if self == Self::Stenotype { 7 } else { 4 };
+        Duration::from_secs(seconds)
+    }
+
     /// Starts it on core 1, in a folder of its own, and waits until it receives.
     ///
     /// # Errors

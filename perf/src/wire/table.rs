@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use earwitness_wire::Verdict;
+
 use super::Session;
 use super::round::Run;
 use super::session::Case;
-use super::system::System;
+use super::system::{Source, System};
 use crate::figure::{Figure, Spread};
 use crate::report::Report;
 
@@ -61,7 +63,42 @@ impl Outcome<'_> {
             "\nSending alone: {bare:.0} ns a packet. Copy of a frame into a mapped file: {:.1} ns.",
             self.copy_ns
         );
+        if let Some(line) = self.claim() {
+            let _ = writeln!(text, "\n{line}");
+        }
+        for failure in self.failures() {
+            let _ = writeln!(text, "\nNot measured: {failure}");
+        }
         text
+    }
+
+    fn failures(&self) -> Vec<String> {
+        self.cases.iter().flat_map(|case| case.failures.iter().cloned()).collect()
+    }
+
+    /// The rate without loss beside that of the best peer, round by round.
+    fn claim(&self) -> Option<String> {
+        let own = System::Earwitness(Source::BpfRing, Verdict::Record);
+        let own = self.compared().find(|case| case.system == own)?;
+        let ratios: Vec<String> = own
+            .lossless
+            .iter()
+            .enumerate()
+            .filter_map(|(round, rate)| {
+                let peers = self.compared().filter(|case| case.system.is_peer());
+                let best = peers.filter_map(|case| case.lossless.get(round)).copied();
+                let best = best.max_by(f64::total_cmp).filter(|best| *best > 0.0)?;
+                Some(format!("{:.1}", rate / best))
+            })
+            .collect();
+        let all = ratios.join(", ");
+        (!all.is_empty()).then(|| {
+            format!("Rate without loss, {} beside the best peer, each round: {all} ×.", own.name)
+        })
+    }
+
+    fn compared(&self) -> impl Iterator<Item = &Case> {
+        self.cases.iter().filter(|case| case.is_compared(self.session))
     }
 
     fn row(&self, case: &Case) -> String {
@@ -90,10 +127,7 @@ impl Outcome<'_> {
     }
 
     fn cost_of(&self, system: System) -> Option<f64> {
-        let case = self
-            .cases
-            .iter()
-            .find(|case| case.system == system && case.is_compared(self.session))?;
+        let case = self.compared().find(|case| case.system == system)?;
         spread(case, Run::cpu_seconds_per_mpkt).map(|spread| spread.median)
     }
 
@@ -109,7 +143,7 @@ impl Outcome<'_> {
 
     /// For programs.
     pub fn report(&self) -> Report {
-        let mut report = Report::new("wire");
+        let mut report = Report { failures: self.failures(), ..Report::new("wire") };
         let mut put = |name: &str, unit: &str, values: &[f64]| {
             if let Some(spread) = Spread::of(values) {
                 let (name, unit) = (name.to_owned(), unit.to_owned());
