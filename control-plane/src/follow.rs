@@ -322,7 +322,8 @@ mod tests {
     use earwitness_segment::{RecordClass, RecordMeta, RecordPos, SegmentWriter, WriterOptions};
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, RecordDefault};
+    use crate::rules::Rules;
     use crate::setup;
 
     const UNTIL_NS: u64 = 1_000;
@@ -382,7 +383,8 @@ mod tests {
         write(&segments, 2, 1..10);
         write(&segments, 4, 100..110);
         let metrics = Arc::new(Metrics::new());
-        let mut intake = setup::intake(&Config::default(), &metrics);
+        let rules = Rules::without_policies(RecordDefault::All);
+        let mut intake = setup::intake(&Config::default(), rules, &metrics);
         let mut follower = LogFollower::open(folder.path(), &Cursors::new(), &metrics).unwrap();
         assert_eq!(follower.signalling(UNTIL_NS, usize::MAX, &mut intake), 19);
         assert_eq!(follower.read_until(UNTIL_NS), UNTIL_NS);

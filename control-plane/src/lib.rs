@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`follow`], [`intake`] | every record of the log, once: SIP to dialogs, media to calls |
 //! | [`call`] | what a call is: parties, bindings, streams, decision, trace |
+//! | [`rules`] | the policies in force, their history |
 //! | [`finish`] | a finished call to a durable recording and its rows |
 //! | [`replay`], [`daemon`] | the two ways to run: over capture files, and live |
 //! | [`cli`], [`config`], [`http`], [`metrics`], [`doctor`], [`check`], [`export`], [`listen`] | the outside |
@@ -24,4 +25,5 @@ pub mod listen;
 pub mod metrics;
 pub mod programs;
 pub mod replay;
+pub mod rules;
 pub mod setup;

@@ -14,6 +14,7 @@ use crate::config::{Config, ConfigError, RecordDefault};
 use crate::finish::{JobError, Workshop, render_so_far};
 use crate::follow::{FollowError, LogFollower, Note};
 use crate::metrics::Metrics;
+use crate::rules::Rules;
 use crate::setup;
 
 /// Why a call in progress cannot be heard.
@@ -46,9 +47,8 @@ pub fn find(
     let metrics = Arc::new(Metrics::new());
     let mut follower = LogFollower::open(data_dir, &note.cursors, &metrics)?;
     // What the policy did not want is not in the log; what is there is to be found.
-    let mut config = config.clone();
-    config.recording.default = RecordDefault::All;
-    let mut intake = setup::intake(&config, &metrics);
+    let all = Rules::without_policies(RecordDefault::All);
+    let mut intake = setup::intake(config, all, &metrics);
     while follower.signalling(u64::MAX, BUDGET, &mut intake) + follower.media(BUDGET, &mut intake)
         > 0
     {

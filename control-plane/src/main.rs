@@ -31,6 +31,7 @@ fn main() -> ExitCode {
                 || error
                     .downcast_ref::<replay::ReplayError>()
                     .is_some_and(replay::ReplayError::is_usage)
+                || error.downcast_ref::<cli::PolicyError>().is_some_and(cli::PolicyError::is_usage)
                 || error
                     .downcast_ref::<setup::DataDirError>()
                     .is_some_and(setup::DataDirError::is_usage);
@@ -72,6 +73,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Config::load(&file)?;
             println!("{} is valid", file.display());
         }
+        Command::Policy(command) => return Ok(runtime()?.block_on(cli::policy(&command))?),
         Command::Man { dir } => {
             cli::man_pages(&dir).with_context(|| format!("cannot write {}", dir.display()))?;
         }

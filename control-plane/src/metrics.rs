@@ -14,6 +14,8 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::rules::Rules;
+
 /// All metrics of the control plane, and the last word of capture.
 #[derive(Debug)]
 pub struct Metrics {
@@ -50,6 +52,9 @@ pub struct Metrics {
     pub rtp_packets: IntCounterVec,
     pub finish_seconds: Histogram,
     pub catalog_errors: IntCounter,
+    pub policy_loads: IntCounterVec,
+    policy_number: IntGauge,
+    policy_tenants: IntGauge,
 }
 
 /// Registers metrics under our prefix. Names are constants, so that registering cannot fail at run time other
@@ -81,6 +86,12 @@ impl Maker<'_> {
 }
 
 impl Metrics {
+    /// These rules are in force.
+    pub fn policy(&self, rules: &Rules) {
+        self.policy_number.set(rules.version.as_ref().map_or(0, |version| version.number));
+        self.policy_tenants.set(rules.policy.extent().tenants as i64);
+    }
+
     /// A registry with every metric at zero.
     #[must_use]
     pub fn new() -> Self {
@@ -195,6 +206,17 @@ impl Metrics {
                 "fate",
             ),
             finish_seconds: make.keep(Histogram::with_opts(finish)),
+            policy_loads: make.counters(
+                "earwitness_policy_loads_total",
+                "Sets of policies that were read while running, by what became of them.",
+                "result",
+            ),
+            policy_number: make.gauge(
+                "earwitness_policy_version",
+                "Number of the set of policies in force; 0: there is none.",
+            ),
+            policy_tenants: make
+                .gauge("earwitness_policy_tenants", "Tenants of the set of policies in force."),
             catalog_errors: make.counter(
                 "earwitness_catalog_errors_total",
                 "Writes to the catalog that failed and were tried again.",

@@ -21,6 +21,7 @@ use crate::finish::{Clerk, ClerkError, Done, FinishPool, JobError, Outcome, Pace
 use crate::follow::{FollowError, LogFollower};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::rules::{self, By, RulesError};
 use crate::setup::{self, DataDirError};
 
 /// How much packet time passes between two runs of the line.
@@ -53,6 +54,8 @@ pub enum ReplayError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
+    Rules(#[from] RulesError),
+    #[error(transparent)]
     Capture { source: PcapError },
     #[error("the line from packets to the log failed")]
     Line { source: LineError },
@@ -71,6 +74,7 @@ impl ReplayError {
         match self {
             Self::Config(_) => true,
             Self::DataDir(error) => error.is_usage(),
+            Self::Rules(error) => error.is_usage(),
             _ => false,
         }
     }
@@ -118,11 +122,13 @@ pub fn replay(
     let metrics = Arc::new(Metrics::new());
     let mut input = open(files)?;
     let _lock = setup::take_data_dir(data_dir)?;
+    let by = (By::Replay, &*rules::who(None));
+    let rules = rules::keep(config, data_dir, by)?;
     let cursors = LogFollower::newest(data_dir)?;
     let line = open_line(config, data_dir)?;
     let mut run = Run {
         follower: LogFollower::open(data_dir, &cursors, &metrics)?,
-        intake: setup::intake(config, &metrics),
+        intake: setup::intake(config, rules, &metrics),
         // Most calls are finished when reading has ended, or while it waits.
         pool: setup::finish_pool(config, data_dir, &metrics, setup::cores())?,
         over: Vec::new(),

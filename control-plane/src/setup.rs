@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use earwitness_codec::{Decoders, WorkerOptions, WorkerPool};
-use earwitness_policy::RuleSet;
 use earwitness_recording::{Format, Layout, RenderOptions};
 use earwitness_wire::Options;
 
 use crate::call::table::{CallTable, Timing};
-use crate::config::{self, Config, ConfigError, FileFormat, RecordDefault};
+use crate::config::{self, Config, ConfigError, FileFormat};
 use crate::finish::{FinishPool, PoolOptions};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::programs;
+use crate::rules::Rules;
 
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -95,12 +95,8 @@ pub fn wire_options(config: &Config) -> Options {
 
 /// The part that follows the log.
 #[must_use]
-pub fn intake(config: &Config, metrics: &Arc<Metrics>) -> Intake {
+pub fn intake(config: &Config, rules: Rules, metrics: &Arc<Metrics>) -> Intake {
     const MS: u64 = 1_000_000;
-    let rules = match config.recording.default {
-        RecordDefault::All => RuleSet::RecordAll,
-        RecordDefault::None => RuleSet::RecordNone,
-    };
     let timing = Timing {
         hold_ns: config.capture.hold_ms * MS,
         trailing_ns: config.calls.trailing_media_ms * MS,

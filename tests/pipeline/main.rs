@@ -5,6 +5,7 @@ mod denied;
 mod deterministic;
 mod inputs;
 mod matrix;
+mod policy;
 mod torture;
 mod tshark;
 mod verdict;

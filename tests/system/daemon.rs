@@ -83,6 +83,13 @@ impl Daemon {
         self.wait_for_capture();
     }
 
+    /// SIGHUP: policies are read again.
+    pub(crate) fn reload(&self) {
+        // SAFETY: kill sends a signal to a child of ours that was not waited for, and touches no memory.
+        let told = unsafe { libc::kill(self.control_plane_pid(), libc::SIGHUP) };
+        assert_eq!(told, 0, "the daemon runs");
+    }
+
     /// SIGTERM; it must end in order. Gives the data folder.
     pub(crate) fn stop(mut self) -> PathBuf {
         self.end();

@@ -8,4 +8,5 @@ mod demo;
 mod denied;
 mod listen;
 mod metrics;
+mod policy;
 mod space;

@@ -68,8 +68,10 @@ fn every_metric_moves() {
     let folder = tempfile::tempdir().expect("there is room");
     std::fs::create_dir_all(folder.path().join("data/segments")).expect("there is room");
     damaged_lane(&folder.path().join("data"));
+    let policy = folder.path().join("policy.json");
+    std::fs::write(&policy, r#"{ "tenants": [{ "id": "nobody" }] }"#).expect("there is room");
     let more = format!(
-        "segment_mib = 1\nlog_mib_max = 4\n[calls]\ncalls_max = {CALLS_MAX}\nunanswered_ms = 3000\nmedia_idle_ms = 3000\n"
+        "segment_mib = 1\nlog_mib_max = 4\n[calls]\ncalls_max = {CALLS_MAX}\nunanswered_ms = 3000\nmedia_idle_ms = 3000\n[policy]\nfiles = [{policy:?}]\n"
     );
     let daemon = Daemon::start(Space::new("m"), folder.path(), &more);
     let specs = (0..CALLS).map(|index| CallSpec {
@@ -113,6 +115,7 @@ fn every_metric_moves() {
         still.retain(|name| metrics.sum(name) + metrics.sum(&format!("{name}_count")) == 0.0);
         if sender.is_finished() && !std::mem::replace(&mut told, true) {
             daemon.kill_capture();
+            daemon.reload();
         }
         if still == ["earwitness_capture_faults_total"] {
             daemon.space.tap_down();

@@ -322,6 +322,7 @@ mod tests {
         same(&Decision {
             recorded: true,
             rule: "a\"b".to_owned(),
+            policy: None,
             trace: vec![hostile, String::new()],
         });
         same(&[Some(Timestamp(0)), None].as_slice());

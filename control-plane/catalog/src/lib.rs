@@ -11,6 +11,7 @@ mod error;
 mod integrity;
 mod json;
 mod listing;
+mod policy_version;
 mod rows;
 mod store;
 mod timestamp;
@@ -18,9 +19,10 @@ mod timestamp;
 pub use entry::{Entry, Write};
 pub use error::CatalogError;
 pub use listing::{After, Filter, Order, PAGE_ROWS_MAX};
+pub use policy_version::PolicyVersionRow;
 pub use rows::{
-    CallRow, Decision, DigitRow, EventRow, Gap, HiddenRow, LegRow, Packets, RecordingRow,
-    StreamRow, TakeRow,
+    CallRow, Decision, DestinationRow, DigitRow, EventRow, Gap, HiddenRow, LegRow, Packets,
+    RecordingRow, StreamRow, TakeRow,
 };
 pub use store::Catalog;
 pub use timestamp::Timestamp;

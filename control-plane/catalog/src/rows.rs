@@ -13,6 +13,9 @@ use crate::Timestamp;
 pub struct Decision {
     pub recorded: bool,
     pub rule: String,
+    /// The set of policies that decided, `number-hash` (`policy history`).
+    #[serde(default)]
+    pub policy: Option<String>,
     pub trace: Vec<String>,
 }
 
@@ -62,6 +65,16 @@ pub struct HiddenRow {
     pub ended_by: Option<String>,
 }
 
+/// Where a recording shall go and what it is called, as the rule that started it says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestinationRow {
+    pub url: Option<String>,
+    /// `put` or `post`.
+    pub method: Option<String>,
+    pub label: Option<String>,
+    pub media_name: Option<String>,
+}
+
 /// A finished recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordingRow {
@@ -93,6 +106,8 @@ pub struct RecordingRow {
     pub decision: Decision,
     #[serde(default)]
     pub take: TakeRow,
+    #[serde(default)]
+    pub destination: DestinationRow,
     #[serde(default)]
     pub hidden: Vec<HiddenRow>,
     pub gaps: Vec<Gap>,
@@ -153,6 +168,8 @@ pub struct EventRow {
 pub struct CallRow {
     pub id: String,
     pub call_id: String,
+    #[serde(default)]
+    pub tenant: Option<String>,
     pub legs: Vec<LegRow>,
     pub from: Option<String>,
     pub to: Option<String>,

@@ -141,6 +141,23 @@ impl Catalog {
         row.map(|text| read_row(id, &text)).transpose()
     }
 
+    /// The calls whose id begins with `id`, or whose Call-ID it is; ten at most.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn calls_named(&self, id: &str) -> Result<Vec<CallRow>, CatalogError> {
+        let rows: Vec<String> = sqlx::query_scalar(
+            // The first condition is for the index, as below.
+            "SELECT row FROM call WHERE (id >= ?1 AND substr(id, 1, length(?1)) = ?1) \
+             UNION SELECT row FROM call WHERE call_id = ?1 LIMIT 10",
+        )
+        .bind(id)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|source| CatalogError::Query { what: "find a call", source })?;
+        rows.iter().map(|text| read_row(id, text)).collect()
+    }
+
     /// Whether the call is finished: nothing of it is to be done again.
     ///
     /// # Errors

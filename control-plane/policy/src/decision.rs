@@ -121,6 +121,10 @@ pub struct Outcome {
     /// Whose recording it is, or who was asked.
     pub tenant: Option<TenantId>,
     pub direction: Option<Direction>,
+    /// The callee is a queue or a call flow: that it answers is no bridge.
+    pub callee_is_machine: bool,
+    /// Whatever anybody asks for, it is not recorded.
+    pub is_forbidden: bool,
 }
 
 impl Outcome {
@@ -135,6 +139,8 @@ impl Outcome {
             form: Form::default(),
             tenant: None,
             direction: None,
+            callee_is_machine: false,
+            is_forbidden: false,
         }
     }
 

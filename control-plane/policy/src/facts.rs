@@ -43,7 +43,7 @@ impl By {
 }
 
 /// A SIP address, `user@host`, or a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity<'a> {
     pub by: By,
     pub text: &'a str,
@@ -56,6 +56,8 @@ pub struct PartyFacts<'a> {
     pub identities: &'a [Identity<'a>],
     /// Where it signals from, as far as the tap sees.
     pub address: Option<SocketAddr>,
+    /// It is known to be outside every tenant, whatever it is called.
+    pub is_outside: bool,
     /// Who transferred the call to it.
     pub transferred_by: Option<Identity<'a>>,
 }

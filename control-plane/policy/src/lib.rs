@@ -25,11 +25,9 @@ pub mod limits;
 pub mod load;
 pub mod schema;
 pub mod trace;
-mod unruled;
 
 pub use decide::{Explained, Fallback};
 pub use decision::{Answer, Begins, Direction, Form, Outcome, Parts, Voices};
-pub use facts::{By, Demand, Identity, PartyFacts, Stage};
+pub use facts::{By, Demand, Facts, Identity, PartyFacts, Stage};
 pub use index::{Policy, TenantId};
-pub use load::{Faults, Source, load};
-pub use unruled::{Decision, Facts, RuleSet, decide};
+pub use load::{Faults, Loaded, Source, load};

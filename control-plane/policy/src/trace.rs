@@ -31,6 +31,22 @@ impl Node {
         lines
     }
 
+    /// The tree that [`Node::lines`] wrote; none where there is no line.
+    #[must_use]
+    pub fn from_lines(lines: &[String]) -> Option<Self> {
+        let (first, rest) = lines.split_first()?;
+        let depth = depth_of(first);
+        let text = first.trim_start();
+        let (result, text) = match (text.strip_prefix("yes: "), text.strip_prefix("no: ")) {
+            (Some(text), _) => (Mark::Yes, text),
+            (_, Some(text)) => (Mark::No, text),
+            _ => (Mark::Note, text),
+        };
+        let below = rest.chunk_by(|_, next| depth_of(next) > depth + 1);
+        let because = below.filter_map(Self::from_lines).collect();
+        Some(Self { result, text: text.to_owned(), because })
+    }
+
     fn write(&self, depth: usize, lines: &mut Vec<String>) {
         let sign = match self.result {
             Mark::Yes => "yes: ",
@@ -46,6 +62,10 @@ impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.lines().iter().try_for_each(|line| writeln!(f, "{line}"))
     }
+}
+
+fn depth_of(line: &str) -> usize {
+    (line.len() - line.trim_start().len()) / 2
 }
 
 /// Who is told how a decision is made. The same code decides whether anybody listens or not.
@@ -118,5 +138,7 @@ mod tests {
         tree.say(Mark::No, || "d".to_owned());
         let node = tree.below(Mark::Yes, "all".to_owned());
         assert_eq!(node.lines(), ["yes: all", "  a", "  yes: b", "    no: c", "  no: d"]);
+        assert_eq!(Node::from_lines(&node.lines()), Some(node));
+        assert_eq!(Node::from_lines(&[]), None);
     }
 }

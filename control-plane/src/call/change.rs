@@ -73,27 +73,37 @@ impl CallTable {
         change: Change,
         cause: Cause,
     ) -> Result<(), Unchanged> {
+        let before = self.verdicts_of(slot);
         let Some(call) = self.get_mut(slot) else { return Err(Unchanged::NotRecording) };
-        let before: Vec<(Endpoint, Verdict)> =
-            receivers_of(call).map(|(dst, party)| (dst, verdict_of(call, party))).collect();
         let text = format!("{}: {cause}", change.name());
         change.apply(&mut call.coverage, at_ns, cause)?;
         call.trace.note(at_ns, "recording", text);
         // What was silent because nobody listened did not stop.
         call.heard_ns = call.heard_ns.max(at_ns);
-        let after = receivers_of(call).map(|(dst, party)| (dst, verdict_of(call, party)));
-        let changed = before.into_iter().zip(after).filter(|(before, after)| before != after);
-        let changes: Vec<VerdictChange> = changed
-            .map(|(_, (dst, verdict))| VerdictChange {
-                dst,
-                verdict: Some(verdict),
-                since_ns: at_ns,
-            })
-            .collect();
-        self.tell(changes);
+        self.tell_changed(slot, at_ns, before);
         self.erase(slot, at_ns, change);
         self.touch(slot);
         Ok(())
+    }
+
+    /// What capture does with what goes to each address of a call.
+    pub(super) fn verdicts_of(&self, slot: CallSlot) -> Vec<(Endpoint, Verdict)> {
+        let Some(call) = self.get(slot) else { return Vec::new() };
+        receivers_of(call).map(|(dst, party)| (dst, verdict_of(call, party))).collect()
+    }
+
+    /// Tells capture what is otherwise than `before`, for what comes from `at_ns` on.
+    pub(super) fn tell_changed(
+        &mut self,
+        slot: CallSlot,
+        at_ns: TsNs,
+        before: Vec<(Endpoint, Verdict)>,
+    ) {
+        let after = self.verdicts_of(slot);
+        let changed = before.into_iter().zip(after).filter(|(before, after)| before != after);
+        let change =
+            |(_, (dst, verdict))| VerdictChange { dst, verdict: Some(verdict), since_ns: at_ns };
+        self.tell(changed.map(change));
     }
 
     /// What was written already, and is not wanted any more, is destroyed. What is written until capture knows is found

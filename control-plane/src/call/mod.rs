@@ -6,7 +6,9 @@
 pub mod binding;
 pub mod change;
 pub mod coverage;
+pub mod decide;
 pub mod erasures;
+pub mod known;
 pub mod limits;
 pub mod media;
 pub mod select;
@@ -15,7 +17,7 @@ pub mod trace;
 
 use std::sync::Arc;
 
-use earwitness_policy::Decision;
+use earwitness_policy::Direction;
 use earwitness_segment::{LaneId, RecordPos};
 pub use earwitness_voip::dialog::Party;
 use earwitness_voip::sdp::PayloadType;
@@ -23,6 +25,7 @@ use earwitness_wire::Endpoint;
 
 use binding::TsNs;
 use coverage::Coverage;
+use decide::{Decision, TakeForm};
 use limits::{DIGITS_MAX, ENDPOINTS_PER_CALL_MAX, GAPS_MAX, LEGS_MAX, SIGNALLING_MAX};
 use media::Media;
 use trace::Trace;
@@ -136,6 +139,8 @@ pub struct Call {
     pub announced: Vec<Announced>,
     /// Addresses that nobody announced but a party sends to, and who would receive there.
     pub aliases: Vec<(Endpoint, Party)>,
+    /// A video line was agreed or offered.
+    pub has_video: bool,
     /// Addresses of video, fax and the like, which are not recorded.
     pub left_out: Vec<Endpoint>,
     pub session_expired: bool,
@@ -148,6 +153,8 @@ pub struct Call {
     pub decision: Option<Decision>,
     /// What of it is recorded, over time.
     pub coverage: Coverage,
+    /// What the recordings of its takes are to be like, in their order.
+    pub forms: Vec<TakeForm>,
     /// Packets that were written and must not be there, seen after it was known; capture destroys them.
     pub destroyed: u64,
     pub trace: Trace,
@@ -213,6 +220,18 @@ impl Call {
         self.announced.iter().flat_map(|known| {
             [Some(known.rtp), known.rtcp].into_iter().flatten().map(|at| (at, known.party))
         })
+    }
+
+    /// Whose call it is, as far as policies know.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.decision.as_ref()?.tenant.as_deref()
+    }
+
+    /// Which way it goes, seen from there.
+    #[must_use]
+    pub fn direction(&self) -> Option<Direction> {
+        self.decision.as_ref()?.outcome.direction
     }
 
     /// Whether anything of it is recorded, or may be yet.

@@ -4,16 +4,16 @@
 //! that are finished, calls whose row in the catalog has changed.
 
 use earwitness_ipc::{FlowSeen, VerdictChange};
-use earwitness_policy::{Answer, Facts, RuleSet};
 use earwitness_wire::{Endpoint, Verdict};
 
 use super::binding::{Binding, Bindings, Found, TsNs};
-use super::coverage::{By, Cause, Coverage, Terms, Wanted};
+use super::coverage::{Coverage, Wanted};
 use super::erasures::Erasures;
 use super::limits::{ALIASES_PER_CALL_MAX, ENDPOINTS_PER_CALL_MAX};
 use super::media::{Added, Arrival, Media};
 use super::trace::Trace;
 use super::{Announced, Call, CallSlot, LegIndex, Party, State};
+use crate::rules::Rules;
 
 /// What the table is told by configuration, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
@@ -66,10 +66,8 @@ struct Place {
 /// The table.
 #[derive(Debug)]
 pub struct CallTable {
-    rules: RuleSet,
+    pub(super) rules: Rules,
     timing: Timing,
-    /// Of takes that no rule says more about.
-    terms: Terms,
     calls_max: usize,
     places: Vec<Place>,
     free: Vec<u32>,
@@ -89,11 +87,10 @@ pub struct CallTable {
 
 impl CallTable {
     #[must_use]
-    pub fn new(rules: RuleSet, timing: Timing, calls_max: usize) -> Self {
+    pub fn new(rules: Rules, timing: Timing, calls_max: usize) -> Self {
         Self {
             rules,
             timing,
-            terms: Terms::default(),
             calls_max,
             places: Vec::new(),
             free: Vec::new(),
@@ -119,19 +116,10 @@ impl CallTable {
         });
         let place = &mut self.places[index as usize];
         let slot = CallSlot::new(index, place.generation);
-        let facts = Facts { from: opening.from.as_deref(), to: opening.to.as_deref() };
-        let decision = earwitness_policy::decide(self.rules, &facts);
         let mut trace = Trace::default();
         if opening.joined_late {
             trace.note(opening.at_ns, "joined", "capture began while the call was in progress");
         }
-        for line in &decision.trace {
-            trace.note(opening.at_ns, "decision", line.clone());
-        }
-        let coverage = match decision.answer {
-            Answer::Record => Coverage::whole(Cause::rule(By::Policy, decision.rule), self.terms),
-            Answer::Ignore => Coverage::default(),
-        };
         place.call = Some(Box::new(Call {
             slot,
             id: opening.id,
@@ -148,14 +136,16 @@ impl CallTable {
             legs: Vec::with_capacity(1),
             announced: Vec::with_capacity(2),
             aliases: Vec::new(),
+            has_video: false,
             left_out: Vec::new(),
             session_expired: false,
             held: false,
             media: Media::default(),
             late: Media::default(),
             digits: Vec::new(),
-            decision: Some(decision),
-            coverage,
+            decision: None,
+            coverage: Coverage::default(),
+            forms: Vec::new(),
             destroyed: 0,
             trace,
             ledger: Vec::new(),
@@ -164,6 +154,7 @@ impl CallTable {
         }));
         self.open += 1;
         self.changed.push(slot);
+        self.decide_first(slot, opening.at_ns);
         slot
     }
 
@@ -323,6 +314,7 @@ impl CallTable {
             call.trace.note(at_ns, "answer", "answered");
         }
         self.touch(slot);
+        self.decide_again(slot, at_ns);
     }
 
     /// The call is over. Its last packets may still come; after that it is handed out as finished.
@@ -549,6 +541,8 @@ pub(super) fn verdict_of(call: &Call, receiver: Party) -> Verdict {
         return Verdict::Undecided;
     }
     match call.coverage.wanted(receiver.other()) {
+        // What comes just before a recording begins waits for it; what comes long before is not kept.
+        Wanted::Denied if call.awaits_recording() => Verdict::Undecided,
         Wanted::Kept => Verdict::Record,
         Wanted::Hidden => Verdict::Mask,
         Wanted::Denied => Verdict::Ignore,
@@ -559,6 +553,7 @@ pub(super) fn verdict_of(call: &Call, receiver: Party) -> Verdict {
 mod tests {
     use super::*;
     use crate::call::LedgerGap;
+    use crate::config::RecordDefault;
     use earwitness_segment::{LaneId, RecordPos};
 
     const SECOND_NS: u64 = 1_000_000_000;
@@ -574,7 +569,7 @@ mod tests {
 
     /// A call from second 10 on that receives at `A`.
     fn table(answered: bool) -> (CallTable, CallSlot) {
-        let mut table = CallTable::new(RuleSet::RecordAll, TIMING, 100);
+        let mut table = CallTable::new(Rules::without_policies(RecordDefault::All), TIMING, 100);
         let slot = table.open(Opening {
             id: "1".to_owned(),
             call_id: "1".to_owned(),

@@ -46,3 +46,20 @@ Examples:
   earwitness doctor --interface eth1 --mbit 25000      before the faster link is bought
 A line each: ok, slow (with the remedy and the calls there is enough for), missing (`run` cannot work; exit code 1).
 What is computed, and from which measurements, stands in perf/CAPACITY.md.";
+
+pub(super) const POLICY_CHECK: &str = "\
+Examples:
+  earwitness policy check /etc/earwitness/policies
+  earwitness policy check sales.json support.toml --json
+Exit codes: 0 the set holds, 2 it does not.";
+
+pub(super) const POLICY_EXPLAIN: &str = "\
+Examples:
+  earwitness policy explain --call 019b3f --data-dir /var/lib/earwitness
+  earwitness policy explain --from alice@acme.example --to +4930555123 --config earwitness.toml
+  earwitness policy explain --from +4930555123 --to 700 --through 700@acme.example --direction inbound \\
+      --config earwitness.toml --json";
+
+pub(super) const POLICY_HISTORY: &str = "\
+Example:
+  earwitness policy history --data-dir /var/lib/earwitness";

@@ -3,6 +3,7 @@
 mod examples;
 mod listing;
 mod pages;
+mod policy;
 mod replay;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::doctor::WRITE_TEST_MIB;
 
 pub use listing::{ListError, calls_list, recordings_list};
 pub use pages::{completion, man_pages};
+pub use policy::{PolicyCommand, PolicyError, policy};
 pub use replay::replay_files;
 
 /// Links to plan for: the fastest Ethernet that is being standardised (IEEE 802.3dj).
@@ -51,6 +53,9 @@ pub enum Command {
     /// Configuration: the reference page, or whether a file is valid.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Policies: whether they hold, what they decide and why, their history.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Writes the manual pages into a folder.
     Man {
         /// Folder, made if missing.

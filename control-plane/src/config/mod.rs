@@ -70,7 +70,7 @@ settings! {
 settings! {
     /// What becomes of calls.
     pub struct Recording in "recording" {
-        /// Which calls are recorded: `all` or `none`.
+        /// Which calls are recorded of which no policy speaks: `all` or `none`.
         pub default: RecordDefault = RecordDefault::All,
         /// File format: `wav`, `mp3` or `opus`.
         pub format: FileFormat = FileFormat::Wav,
@@ -82,6 +82,14 @@ settings! {
         pub workers: usize = 0,
         /// The decoder program for foreign formats; empty: beside this one, or on PATH.
         pub codec_program: PathBuf = PathBuf::new(),
+    }
+}
+
+settings! {
+    /// Who is recorded, in which form.
+    pub struct PolicyFiles in "policy" {
+        /// Policy files, JSON or TOML, and folders of them; read as a whole at the start and on SIGHUP.
+        pub files: Vec<PathBuf> = Vec::new(),
     }
 }
 
@@ -102,6 +110,7 @@ pub struct Config {
     pub capture: Capture,
     pub calls: Calls,
     pub recording: Recording,
+    pub policy: PolicyFiles,
     pub http: Http,
 }
 
@@ -112,6 +121,7 @@ impl Default for Config {
             capture: Capture::default(),
             calls: Calls::default(),
             recording: Recording::default(),
+            policy: PolicyFiles::default(),
             http: Http::default(),
         }
     }
@@ -250,7 +260,13 @@ fn one_line(text: &str, error: &toml::de::Error) -> String {
 /// The sections in the order of the reference page.
 #[must_use]
 pub fn sections() -> Vec<Section> {
-    vec![Capture::section(), Calls::section(), Recording::section(), Http::section()]
+    vec![
+        Capture::section(),
+        Calls::section(),
+        Recording::section(),
+        PolicyFiles::section(),
+        Http::section(),
+    ]
 }
 
 /// `docs/configuration.md`, generated.

@@ -6,6 +6,7 @@
 mod bookmark;
 mod capture;
 mod orphans;
+mod reload;
 mod watch;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::finish::ClerkError;
 use crate::follow::{self, CURSORS, FollowError, Note};
 use crate::http::{self, HttpError};
 use crate::metrics::Metrics;
+use crate::rules::{self, By, RulesError};
 use crate::setup::{self, DataDirError};
 pub use capture::CaptureError;
 
@@ -31,6 +33,8 @@ pub enum DaemonError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     #[error(transparent)]
     Capture(#[from] CaptureError),
     #[error(transparent)]
@@ -53,7 +57,11 @@ impl DaemonError {
     /// Whether configuration or use was wrong, not the machine.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::Config(_))
+        match self {
+            Self::Config(_) => true,
+            Self::Rules(error) => error.is_usage(),
+            _ => false,
+        }
     }
 }
 
@@ -83,9 +91,13 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         .enable_all()
         .build()
         .map_err(system("start the HTTP server's runtime"))?;
+    let by = (By::Start, &*rules::who(None));
+    let rules = rules::keep(config, &config.data_dir, by)?;
     let past = runtime.block_on(past(config))?;
     let listener = runtime.block_on(http::listen(config.http.listen))?;
-    let watcher = watch::Watcher::start(config, past, &metrics)?;
+    let reload = reload::Reload::start(config, &metrics).map_err(system("watch for SIGHUP"))?;
+    metrics.policy(&rules);
+    let watcher = watch::Watcher::start(config, past, (rules, reload), &metrics)?;
     give_up_capabilities();
     let watching = {
         let stop = Arc::clone(&stop);

@@ -88,6 +88,7 @@ mod tests {
 
     fn row(id: &str, call_id: &str) -> CallRow {
         CallRow {
+            tenant: None,
             id: id.to_owned(),
             call_id: call_id.to_owned(),
             legs: vec![LegRow {
@@ -108,7 +109,12 @@ mod tests {
             state: "answered".to_owned(),
             end_reason: None,
             recorded: false,
-            decision: Decision { recorded: true, rule: "all".to_owned(), trace: Vec::new() },
+            decision: Decision {
+                recorded: true,
+                rule: "all".to_owned(),
+                policy: None,
+                trace: Vec::new(),
+            },
             recordings: Vec::new(),
             streams: Vec::new(),
             dtmf: Vec::new(),

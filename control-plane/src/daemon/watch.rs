@@ -12,6 +12,7 @@ use earwitness_ipc::Command;
 use super::bookmark::{self, Bookmarks};
 use super::capture::Capture;
 use super::orphans::Orphans;
+use super::reload::Reload;
 use super::{DaemonError, Past};
 use crate::call::Call;
 use crate::config::Config;
@@ -19,6 +20,7 @@ use crate::finish::{Clerk, Findings, FinishPool, Outcome, Pace, call_row};
 use crate::follow::{self, CURSORS, LogFollower};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::rules::Rules;
 use crate::setup;
 
 /// Records read at one go: of signalling in all, of media from each lane.
@@ -48,6 +50,7 @@ pub(super) struct Watcher {
     clerk: Clerk,
     capture: Capture,
     bookmarks: Bookmarks,
+    reload: Reload,
     margin_ns: u64,
     log_bytes_max: u64,
     /// Calls that an earlier process finished, by id; the log is read again from before their end.
@@ -66,17 +69,19 @@ impl Watcher {
     pub(super) fn start(
         config: &Config,
         past: Past,
+        (rules, reload): (Rules, Reload),
         metrics: &Arc<Metrics>,
     ) -> Result<Self, DaemonError> {
         let data_dir = config.data_dir.clone();
         let capture = Capture::start(config, &data_dir, metrics)?;
         Ok(Self {
             follower: LogFollower::open(&data_dir, &past.note.cursors, metrics)?,
-            intake: setup::intake(config, metrics),
+            intake: setup::intake(config, rules, metrics),
             pool: setup::finish_pool(config, &data_dir, metrics, setup::cores() - 1)?,
             clerk: Clerk::start(&data_dir, Pace::Prompt, metrics)?,
             capture,
             bookmarks: Bookmarks::starting_at(past.note),
+            reload,
             margin_ns: config.capture.hold_ms * 1_000_000 + MARGIN_NS,
             log_bytes_max: config.capture.log_mib_max << 20,
             looked: Instant::now(),
@@ -118,6 +123,10 @@ impl Watcher {
         }
         self.intake.erased(&news.erased);
         self.look_for_lanes(news.connected)?;
+        if let Some(rules) = self.reload.take() {
+            self.metrics.policy(&rules);
+            self.intake.table.set_rules(rules, self.read_ns);
+        }
         let until_ns = self.follower.settled_ns(wall_ns());
         let signalling = self.follower.signalling(until_ns, BUDGET, &mut self.intake);
         news.flows.iter().for_each(|seen| self.intake.flow_seen(seen));

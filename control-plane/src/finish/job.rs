@@ -10,7 +10,7 @@ use earwitness_catalog::{CallRow, EventRow, Packets, RecordingRow, Write};
 use earwitness_codec::{CodecSpec, Decoders};
 use earwitness_recording::disk::RealDisk;
 use earwitness_recording::{
-    CallFacts, CaptureGap, FinalizeError, FinishedRecording, PacketSource, PayloadType,
+    CallFacts, CaptureGap, Direction, FinalizeError, FinishedRecording, PacketSource, PayloadType,
     RenderError, RenderOptions, RenderReport, Side, StreamInput, StreamKey,
 };
 use earwitness_segment::{Log, SegmentError};
@@ -407,6 +407,8 @@ fn facts(call: &Call, gathered: &Gathered, take: &Take) -> CallFacts {
         id: recording_id(call, take.number),
         call_id: call.call_id.clone(),
         call: call.id.clone(),
+        tenant: call.tenant().map(str::to_owned),
+        direction: direction(call),
         from: call.from.clone(),
         to: call.to.clone(),
         started_at_ns: Some(call.started_ns),
@@ -420,8 +422,20 @@ fn facts(call: &Call, gathered: &Gathered, take: &Take) -> CallFacts {
             "legs": json(serde_json::to_value(&row.legs)),
             "take": json(serde_json::to_value(takes::take_row(take))),
             "hidden": json(serde_json::to_value(takes::hidden_rows(call, take))),
+            "destination": json(serde_json::to_value(takes::destination(call, take.number))),
         }),
-        ..CallFacts::default()
+    }
+}
+
+/// As the archive's folders have it: a call between external numbers goes with those that came in.
+fn direction(call: &Call) -> Direction {
+    match call.direction() {
+        Some(earwitness_policy::Direction::Outbound) => Direction::Outbound,
+        Some(earwitness_policy::Direction::Internal) => Direction::Internal,
+        Some(earwitness_policy::Direction::Inbound | earwitness_policy::Direction::External) => {
+            Direction::Inbound
+        }
+        None => Direction::Unknown,
     }
 }
 

@@ -41,14 +41,17 @@ pub fn call_row(call: Call, findings: &Findings<'_>) -> CallRow {
         .unwrap_or_default();
     let (decision, dtmf, gaps) =
         (decision_row(&call), digit_rows(&call, report), gap_rows(&call, report));
+    let tenant = call.tenant().map(str::to_owned);
+    let direction = call.direction().map(|direction| direction.name().to_owned());
     let events = call.trace.into_lines().map(event_row);
     CallRow {
+        tenant,
         id: call.id,
         call_id: call.call_id,
         legs: call.legs.into_iter().map(leg_row).collect(),
         from: call.from,
         to: call.to,
-        direction: None,
+        direction,
         started_at: Timestamp::from_ns(call.started_ns),
         answered_at: call.answered.map(|(_, at_ns)| Timestamp::from_ns(at_ns)),
         ended_at: call.ended_ns.map(Timestamp::from_ns),
@@ -90,10 +93,10 @@ pub fn recording_row(call: &Call, recorded: &Recorded) -> RecordingRow {
         id: recording.id.clone(),
         call: call.id.clone(),
         call_id: call.call_id.clone(),
-        tenant: None,
+        tenant: call.tenant().map(str::to_owned),
         from: call.from.clone(),
         to: call.to.clone(),
-        direction: None,
+        direction: call.direction().map(|direction| direction.name().to_owned()),
         started_at: Timestamp::from_ns(report.start_ns),
         answered_at: call.answered.map(|(_, at_ns)| Timestamp::from_ns(at_ns)),
         ended_at: Timestamp::from_ns(report.end_ns),
@@ -110,6 +113,7 @@ pub fn recording_row(call: &Call, recorded: &Recorded) -> RecordingRow {
         mos: report.mos,
         decision: decision_row(call),
         take: takes::take_row(take),
+        destination: takes::destination(call, take.number),
         hidden: takes::hidden_rows(call, take),
         gaps: gap_rows(call, Some(report)),
         sha256: recording.sha256.clone(),
@@ -123,10 +127,16 @@ pub fn decision_row(call: &Call) -> Decision {
     match &call.decision {
         Some(decision) => Decision {
             recorded: decision.answer == Answer::Record,
-            rule: decision.rule.to_owned(),
+            rule: decision.rule.clone(),
+            policy: decision.version.as_ref().map(ToString::to_string),
             trace: decision.trace.clone(),
         },
-        None => Decision { recorded: false, rule: "undecided".to_owned(), trace: Vec::new() },
+        None => Decision {
+            recorded: false,
+            rule: "undecided".to_owned(),
+            policy: None,
+            trace: Vec::new(),
+        },
     }
 }
 

@@ -1,12 +1,15 @@
 //! A take as recordings, rows and sidecars have it: what is hidden in it, how it began and ended, and by whom.
 
-use earwitness_catalog::{EventRow, HiddenRow, TakeRow, Timestamp};
-use earwitness_recording::{Blank, RenderOptions, Silence};
+use std::sync::Arc;
+
+use earwitness_catalog::{DestinationRow, EventRow, HiddenRow, TakeRow, Timestamp};
+use earwitness_recording::{Blank, Format, RenderOptions, Silence};
 
 use super::job::side;
 use crate::call::Call;
 use crate::call::binding::{OPEN, TsNs};
 use crate::call::coverage::{BEGINNING, By, Cause, Hidden, PauseStyle, Span, Take};
+use crate::call::decide::TakeForm;
 
 /// The options of one take's render.
 pub(super) fn options(call: &Call, take: &Take, general: &RenderOptions) -> RenderOptions {
@@ -19,10 +22,33 @@ pub(super) fn options(call: &Call, take: &Take, general: &RenderOptions) -> Rend
             _ => Blank::Silence,
         },
     };
+    let form = call.form(take.number).map(|known| &known.form);
     RenderOptions {
         silences: call.coverage.hidden_in(take).map(silence).collect(),
         length_min_ns: take.terms.length_min_ns,
+        format: form.and_then(|form| form.format).map_or(general.format, format),
+        sample_rate: form.and_then(|form| form.sample_rate).or(general.sample_rate),
         ..general.clone()
+    }
+}
+
+const fn format(format: earwitness_policy::document::Format) -> Format {
+    match format {
+        earwitness_policy::document::Format::Wav => Format::Wav,
+        earwitness_policy::document::Format::Mp3 => Format::Mp3,
+        earwitness_policy::document::Format::Opus => Format::OggOpus,
+    }
+}
+
+/// Where the recording shall go and what it is called, as a rule says.
+pub(super) fn destination(call: &Call, take: u32) -> DestinationRow {
+    let Some(TakeForm { form, .. }) = call.form(take) else { return DestinationRow::default() };
+    let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
+    DestinationRow {
+        url: text(&form.url),
+        method: form.method.map(|method| method.name().to_owned()),
+        label: text(&form.label),
+        media_name: text(&form.media_name),
     }
 }
 

@@ -373,7 +373,9 @@ fn announce(table: &mut CallTable, formats: &mut Formats, told: Told, media: &Me
         let audio = || media.lines().filter(|line| line.kind == MediaKind::Audio && line.active);
         call.held = audio().next().is_some() && audio().all(|l| l.caller.holds || l.callee.holds);
     }
+    let mut has_video = false;
     let mut line = |line: CallMedia<'_>| {
+        has_video |= line.kind == MediaKind::Video && line.active;
         if line.kind == MediaKind::Audio {
             announce_side(table, formats, told, Party::Caller, &line);
             announce_side(table, formats, told, Party::Callee, &line);
@@ -384,6 +386,12 @@ fn announce(table: &mut CallTable, formats: &mut Formats, told: Told, media: &Me
     media.lines().for_each(&mut line);
     media.pending_lines(Party::Caller).for_each(&mut line);
     media.pending_lines(Party::Callee).for_each(&mut line);
+    if let Some(call) = table.get_mut(told.slot)
+        && call.has_video != has_video
+    {
+        call.has_video = has_video;
+        table.decide_again(told.slot, told.at_ns);
+    }
 }
 
 fn announce_side(

@@ -9,6 +9,7 @@
 //! | [`packets`] | line, segment writer, segment reader |
 //! | [`audio`] | RTP to files, encoders |
 //! | [`rows`] | the catalog |
+//! | [`policy`] | a decision |
 //! | [`growth`] | what more calls at once cost |
 //!
 //! What a stage costs beside its peers, and from wire to file, is measured elsewhere.
@@ -19,6 +20,7 @@ mod growth;
 mod instructions;
 mod meter;
 mod packets;
+mod policy;
 mod rows;
 mod samples;
 mod signalling;
@@ -71,7 +73,15 @@ pub struct Stage {
 }
 
 fn all() -> Vec<Stage> {
-    [signalling::STAGES, packets::STAGES, audio::STAGES, rows::STAGES, growth::STAGES].concat()
+    [
+        signalling::STAGES,
+        packets::STAGES,
+        audio::STAGES,
+        rows::STAGES,
+        policy::STAGES,
+        growth::STAGES,
+    ]
+    .concat()
 }
 
 /// Measures, prints, and keeps the results where all stages were measured.

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use earwitness::config::Config;
+use earwitness::config::{Config, RecordDefault};
 use earwitness::finish::{Workshop, finish_silent};
 use earwitness::intake::Intake;
 use earwitness::metrics::Metrics;
+use earwitness::rules::Rules;
 use earwitness::setup;
 use earwitness_catalog::Write;
 use earwitness_codec::{Decoders, WorkerOptions, WorkerPool};
@@ -110,7 +111,8 @@ fn calls() -> anyhow::Result<Round> {
 }
 
 pub fn intake() -> Intake {
-    setup::intake(&Config::default(), &Arc::new(Metrics::new()))
+    let rules = Rules::without_policies(RecordDefault::All);
+    setup::intake(&Config::default(), rules, &Arc::new(Metrics::new()))
 }
 
 fn step(intake: &mut Intake, now_ns: u64) -> usize {

@@ -19,6 +19,7 @@ pub(crate) fn decision(recorded: bool) -> Decision {
     Decision {
         recorded,
         rule: "default".to_owned(),
+        policy: None,
         trace: vec!["recording.default = all".to_owned()],
     }
 }
@@ -44,6 +45,7 @@ pub(crate) fn call(number: u64) -> CallRow {
         detail: "INVITE sip:bob@example.org from 192.0.2.1:5060".into(),
     };
     CallRow {
+        tenant: None,
         id: id(number),
         call_id: format!("{number}@192.0.2.1"),
         legs: vec![LegRow {
@@ -111,6 +113,7 @@ pub(crate) fn recorded(number: u64) -> (CallRow, RecordingRow) {
         mos: Some(4.4),
         decision: decision(true),
         take: TakeRow::default(),
+        destination: earwitness_catalog::DestinationRow::default(),
         hidden: Vec::new(),
         gaps: vec![Gap { from: at(0), until: at(1), place: "network".to_owned(), packets: 1 }],
         sha256: "00".repeat(32),

@@ -109,8 +109,12 @@ impl Policy {
             }
         };
         tell.close(if judged.outcome.answer == Answer::Record { Mark::Yes } else { Mark::No });
-        let outcome =
-            Outcome { tenant: Some(tenant), direction: Some(seen.direction), ..judged.outcome };
+        let outcome = Outcome {
+            tenant: Some(tenant),
+            direction: Some(seen.direction),
+            callee_is_machine: seen.callee_is_machine,
+            ..judged.outcome
+        };
         Judged { outcome, ..judged }
     }
 
@@ -162,7 +166,9 @@ struct Judged {
 
 impl Judged {
     fn no(why: Why) -> Self {
-        Self { outcome: Outcome::ignore(), why }
+        let is_forbidden =
+            matches!(why, Why::ListedForAll(_) | Why::Listed(..) | Why::BetweenExternal(_));
+        Self { outcome: Outcome { is_forbidden, ..Outcome::ignore() }, why }
     }
 }
 

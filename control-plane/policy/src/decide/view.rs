@@ -2,7 +2,7 @@
 
 use crate::decision::Direction;
 use crate::document::{NetworkKind, TransferredCalls};
-use crate::facts::{Facts, PartyFacts};
+use crate::facts::{By, Facts, PartyFacts};
 use crate::identity;
 use crate::index::{
     CallflowId, DeviceId, GroupId, Place, Policy, QueueId, Resolved, Target, Tenant, TenantId,
@@ -29,15 +29,15 @@ impl View {
         };
         // What neither a domain nor a number of its own says, the other party's tenant may know.
         let known = callee.tenant.or(caller.tenant).or_else(through).or(policy.catch_all());
-        if caller.tenant.is_none() && caller.trunk.is_none() {
+        if caller.tenant.is_none() && !caller.is_outside {
             caller = policy.resolve(&facts.caller, known);
         }
-        if callee.tenant.is_none() && callee.trunk.is_none() {
+        if callee.tenant.is_none() && !callee.is_outside {
             callee = policy.resolve(&facts.callee, known);
         }
         let mut tenants = [None; TENANTS_PER_CALL_MAX];
         // Those who talk before a trunk's owner, and the called one's recording before the caller's.
-        let talks = [&callee, &caller].map(|party| party.tenant.filter(|_| party.trunk.is_none()));
+        let talks = [&callee, &caller].map(|party| party.tenant.filter(|_| !party.is_outside));
         let all = talks.into_iter().chain([known, caller.tenant.or(callee.tenant)]);
         for tenant in all.flatten() {
             if !tenants.contains(&Some(tenant))
@@ -79,6 +79,10 @@ impl View {
             queue: None,
             group: None,
             callflow: None,
+            callee_is_machine: matches!(
+                place(&self.callee),
+                Some(Target::Queue(_) | Target::Callflow(_))
+            ),
         };
         let (inbound, outbound) = (Way::inbound(caller_onnet), Way::outbound(callee_onnet));
         let called = place(&self.callee).into_iter().chain(through);
@@ -93,7 +97,8 @@ impl View {
         {
             tell.note(|| format!("{name} {}", described(policy, party, facts)));
         }
-        for identity in facts.through {
+        let diverted = |by: By| matches!(by, By::Diversion | By::HistoryInfo | By::Question);
+        for identity in facts.through.iter().filter(|identity| diverted(identity.by)) {
             tell.note(|| format!("came through {}, by {}", identity.text, identity.by.name()));
         }
     }
@@ -107,7 +112,7 @@ fn tenant_of(policy: &Policy, place: Place) -> Option<TenantId> {
 }
 
 fn is_onnet(tenant: &Tenant, id: TenantId, party: &Resolved, facts: &PartyFacts<'_>) -> bool {
-    if party.trunk.is_some() || (party.place.is_some() && party.tenant != Some(id)) {
+    if party.is_outside || (party.place.is_some() && party.tenant != Some(id)) {
         return false;
     }
     if party.place.is_some() {
@@ -145,6 +150,7 @@ fn described(policy: &Policy, party: &Resolved, facts: &PartyFacts<'_>) -> Strin
             Some(trunk) => {
                 format!("{called} is outside, through trunk {}", policy.trunks[trunk.at()].id)
             }
+            None if party.is_outside => format!("{called} is outside"),
             None => format!("{called} is nobody whom the policy names"),
         },
     };
@@ -184,6 +190,7 @@ pub struct Seen<'a> {
     pub queue: Option<(QueueId, Way)>,
     pub group: Option<(GroupId, Way)>,
     pub callflow: Option<CallflowId>,
+    pub callee_is_machine: bool,
 }
 
 impl Seen<'_> {

@@ -31,6 +31,8 @@ pub struct Resolved {
     /// It comes, or is reached, through this trunk.
     pub trunk: Option<TrunkId>,
     pub tenant: Option<TenantId>,
+    /// Whatever it is called.
+    pub is_outside: bool,
     /// What the network says of whom nothing else is known.
     pub(crate) network: Option<NetworkKind>,
     /// Nothing but the network says where it is.
@@ -43,9 +45,9 @@ impl Policy {
     pub fn resolve(&self, party: &PartyFacts<'_>, within: Option<TenantId>) -> Resolved {
         let address = party.address;
         let trunk = address.and_then(|address| self.trunk_networks.find(address.ip()).copied());
-        if let Some(trunk) = trunk {
-            let tenant = self.trunks[trunk.at()].tenant;
-            return Resolved { trunk: Some(trunk), tenant, ..Resolved::default() };
+        if trunk.is_some() || party.is_outside {
+            let tenant = trunk.and_then(|trunk| self.trunks[trunk.at()].tenant);
+            return Resolved { trunk, tenant, is_outside: true, ..Resolved::default() };
         }
         let mut found = Resolved { is_anybody: true, ..Resolved::default() };
         for identity in party.identities {

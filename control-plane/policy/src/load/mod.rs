@@ -40,11 +40,19 @@ pub struct Source<'a> {
     pub text: &'a str,
 }
 
+/// A set that holds, and the documents that it is made of.
+#[derive(Debug)]
+pub struct Loaded {
+    pub policy: Policy,
+    /// In the order of the sources.
+    pub documents: Vec<PolicyFile>,
+}
+
 /// Reads, checks and compiles a set; either all of it holds, or none.
 ///
 /// # Errors
 /// Everything that is wrong, each with its file and path.
-pub fn load(sources: &[Source<'_>]) -> Result<Policy, Faults> {
+pub fn load(sources: &[Source<'_>]) -> Result<Loaded, Faults> {
     let mut findings = Findings::default();
     let documents: Vec<PolicyFile> =
         sources.iter().map(|source| parse::document(source, &mut findings)).collect();
@@ -53,5 +61,5 @@ pub fn load(sources: &[Source<'_>]) -> Result<Policy, Faults> {
     findings.none()?;
     let policy = Policy::compile(&names, &documents, &mut findings);
     findings.none()?;
-    Ok(policy)
+    Ok(Loaded { policy, documents })
 }

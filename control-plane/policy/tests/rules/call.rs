@@ -48,8 +48,8 @@ impl<'a> Call<'a> {
         let by = |text| Identity { by: By::ReferredBy, text };
         let party = |identities, transferred: Option<&'a str>| PartyFacts {
             identities,
-            address: None,
             transferred_by: transferred.map(by),
+            ..PartyFacts::default()
         };
         let facts = Facts {
             call: self.id,
@@ -84,7 +84,8 @@ impl<'a> Call<'a> {
 /// One file.
 pub fn policy(document: &Value) -> Policy {
     let text = document.to_string();
-    load(&[Source { name: "test.json", text: &text }]).unwrap_or_else(|faults| panic!("{faults}"))
+    let loaded = load(&[Source { name: "test.json", text: &text }]);
+    loaded.unwrap_or_else(|faults| panic!("{faults}")).policy
 }
 
 /// Tenant `acme` with Alice and Bob, who have a phone each, and whatever `more` says besides.

@@ -41,7 +41,7 @@ fn seen(
     let (caller, callee) =
         ([Identity { by: By::From, text: from.0 }], [Identity { by: By::To, text: to.0 }]);
     let party =
-        |identities, at| PartyFacts { identities, address: address(at), transferred_by: None };
+        |identities, at| PartyFacts { identities, address: address(at), ..PartyFacts::default() };
     let facts =
         Facts { caller: party(&caller, from.1), callee: party(&callee, to.1), ..Facts::default() };
     let outcome = policy.decide(&facts, Fallback::RecordNone);
@@ -110,7 +110,7 @@ fn addresses_say_where() {
         let callee = [Identity { by: By::To, text: OUTSIDE }];
         let address = "10.7.0.9:5060".parse().ok();
         let facts = Facts {
-            caller: PartyFacts { identities: &caller, address, transferred_by: None },
+            caller: PartyFacts { identities: &caller, address, ..PartyFacts::default() },
             callee: PartyFacts { identities: &callee, ..PartyFacts::default() },
             ..Facts::default()
         };

@@ -11,7 +11,7 @@ macro_rules! example {
 }
 
 fn of(name: &str, text: &str) -> Policy {
-    load(&[Source { name, text }]).unwrap_or_else(|faults| panic!("{faults}"))
+    load(&[Source { name, text }]).unwrap_or_else(|faults| panic!("{faults}")).policy
 }
 
 fn recorded(policy: &Policy, from: &str, to: &str) -> bool {

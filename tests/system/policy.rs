@@ -1,0 +1,87 @@
+//! Policies are changed while calls run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use earwitness_fixtures::live::{Pace, Sender};
+use earwitness_fixtures::scene::Scene;
+use earwitness_fixtures::spec::CallSpec;
+use serde_json::{Value, json};
+
+use crate::daemon::{Daemon, list};
+use crate::space::Space;
+
+const CALLS: u32 = 500;
+const SPACING_MS: u64 = 4;
+const TALK_MS: u32 = 9_000;
+
+fn write_policy(path: &Path, is_on: bool) {
+    let tenant = |id: &str, is_on: bool| {
+        json!({ "id": id, "domains": { "onnet": [format!("{id}.example")] },
+            "call_recording": { "account": { "any": { "any": { "enabled": is_on } } } } })
+    };
+    let document = json!({ "tenants": [tenant("changed", is_on), tenant("other", true)] });
+    std::fs::write(path, document.to_string()).expect("there is room");
+}
+
+/// POL-1, OPS-2: a change takes effect for the calls that it concerns, while they run, and no other call has a gap; a set
+/// with a fault changes nothing.
+#[test]
+fn a_change_is_for_those_it_concerns() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let policy = folder.path().join("policy.json");
+    write_policy(&policy, true);
+    let more = format!("[recording]\ndefault = \"none\"\n[policy]\nfiles = [{policy:?}]\n");
+    let daemon = Daemon::start(Space::new("p"), folder.path(), &more);
+    let specs = (0..CALLS).map(|index| {
+        let tenant = if index % 2 == 0 { "changed" } else { "other" };
+        let spec = CallSpec { talk_ms: TALK_MS, ..CallSpec::new(index) };
+        CallSpec { start_ms: u64::from(index) * SPACING_MS, ..spec }
+            .between(&format!("{index}@{tenant}.example"), "+4930555123@carrier.example")
+    });
+    let scene = Scene::new(specs.collect());
+    let frames: Vec<_> = scene.frames().collect();
+    let sender = daemon.space.sending(move || {
+        let sender = Sender::open("span").expect("the span port is there");
+        sender.play(frames, Pace::Times(1.0)).expect("frames can be sent")
+    });
+    daemon.await_metrics("all calls run", |metrics| {
+        metrics.sum("earwitness_calls_started_total") >= f64::from(CALLS)
+    });
+    std::fs::write(&policy, "{ \"tenants\": [{ \"id\": 7 }] }").expect("there is room");
+    daemon.reload();
+    daemon.await_metrics("the set with a fault is refused", |metrics| {
+        let of = |(labels, value): (&str, f64)| labels.contains("refused") && value == 1.0;
+        metrics.series("earwitness_policy_loads_total").any(of)
+    });
+    write_policy(&policy, false);
+    daemon.reload();
+    daemon.await_metrics("the next one is in force", |metrics| {
+        metrics.sum("earwitness_policy_version") == 2.0
+    });
+    sender.join().expect("all was sent");
+    let data_dir = daemon.stop_when_finished();
+    let recordings = list(&data_dir, "recordings");
+    let by_call: BTreeMap<String, &Value> =
+        recordings.iter().map(|row| (row["call"].to_string(), row)).collect();
+    assert_eq!(by_call.len(), recordings.len(), "one recording a call");
+    for call in list(&data_dir, "calls") {
+        let recording = by_call[&call["id"].to_string()];
+        let duration_ms = recording["duration_ms"].as_u64().expect("a number");
+        let events = call["events"].to_string();
+        if call["tenant"] == "changed" {
+            assert!(duration_ms < u64::from(TALK_MS) - 500, "{duration_ms} ms: {call:#}");
+            assert_eq!(recording["end_reason"], "stopped_by_policy");
+            assert_eq!(
+                call["decision"]["policy"].as_str().map(|version| &version[..2]),
+                Some("2-")
+            );
+            assert!(events.contains("account outbound.offnet is off"), "{events}");
+        } else {
+            assert!(duration_ms + 100 > u64::from(TALK_MS), "{duration_ms} ms: {call:#}");
+            assert_eq!(call["gaps"], json!([]));
+            assert_eq!(recording["packets"]["lost"], 0);
+            assert!(!events.contains("stop:"), "{events}");
+        }
+    }
+}
