@@ -270,8 +270,8 @@ fn start_peer(peer: System, lab: &Lab, folder: &Path) -> anyhow::Result<Kept> {
     let log = File::create(folder.join(LOG))?;
     let mut command = pinned(lab, &words);
     let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-    let child = Kept(child);
-    await_packet_socket(&child.0, folder)?;
+    let mut child = Kept(child);
+    await_packet_socket(&mut child.0, folder)?;
     Ok(child)
 }
 
@@ -282,10 +282,13 @@ fn stenotype() -> String {
 }
 
 /// A packet socket that is bound and runs: the sixth column says so. There must be no other.
-fn await_packet_socket(child: &Child, folder: &Path) -> anyhow::Result<()> {
+fn await_packet_socket(child: &mut Child, folder: &Path) -> anyhow::Result<()> {
     let path = format!("/proc/{}/net/packet", child.id());
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
+        if let Some(status) = child.try_wait()? {
+            bail!("the peer ended, {status}: {}", said(folder));
+        }
         let text = fs::read_to_string(&path).unwrap_or_default();
         let runs = |line: &&str| line.split_whitespace().nth(5) == Some("1");
         let running = text.lines().skip(1).filter(runs).count();
