@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use earwitness_fixtures::call::Frame;
 use earwitness_fixtures::scene::Scene;
 
 /// The part of each packet that is looked for: eight bytes from the middle of its payload.
@@ -26,13 +27,23 @@ impl Needles {
     /// Of every packet of G.711 over IPv4 that is not a pause.
     #[must_use]
     pub fn of(scene: &Scene) -> Self {
-        let mut pieces = HashSet::new();
-        for frame in scene.frames().filter(|frame| frame.bytes.len() == RTP_FRAME_BYTES) {
+        Self::of_frames(scene.frames())
+    }
+
+    /// The same of some frames.
+    pub fn of_frames(frames: impl Iterator<Item = Frame>) -> Self {
+        let media = frames.filter(|frame| frame.bytes.len() == RTP_FRAME_BYTES);
+        Self::of_pieces(media.map(|frame| {
             let bytes = &frame.bytes[NEEDLE_AT..][..NEEDLE_BYTES];
-            if bytes.iter().collect::<HashSet<_>>().len() >= DISTINCT_MIN {
-                pieces.insert(u64::from_le_bytes(bytes.try_into().expect("eight bytes")));
-            }
-        }
+            bytes.try_into().expect("eight bytes")
+        }))
+    }
+
+    /// The same of what was encoded, wherever it was put into packets.
+    pub fn of_pieces(encoded: impl Iterator<Item = [u8; NEEDLE_BYTES]>) -> Self {
+        let distinct = |bytes: &[u8; 8]| bytes.iter().collect::<HashSet<_>>().len();
+        let telling = encoded.filter(|bytes| distinct(bytes) >= DISTINCT_MIN);
+        let pieces: HashSet<u64> = telling.map(u64::from_le_bytes).collect();
         let mut filter = vec![0; FILTER_WORDS];
         for piece in &pieces {
             let (word, bit) = place_in_filter(*piece);

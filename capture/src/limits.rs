@@ -27,6 +27,8 @@ pub const ORDERS_MAX: usize = 1024;
 pub const REPORTS_MAX: usize = 4096;
 /// Flows in one report.
 pub const FLOWS_IN_REPORT_MAX: usize = 1024;
+/// Masked packets in one report.
+pub const OVERHEARD_IN_REPORT_MAX: usize = 128;
 /// Flows that wait for the next control plane, because the last had just gone.
 pub const UNHEARD_MAX: usize = 1 << 16;
 

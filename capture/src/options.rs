@@ -91,6 +91,9 @@ pub struct RunOptions {
     /// Media that no call announced, once `hold` has passed
     #[arg(long, value_enum, default_value_t)]
     pub unmatched_media: UnmatchedMedia,
+    /// Tell the control plane masked audio, too, for it to look for keys as tones; it is in no file
+    #[arg(long)]
+    pub tones: bool,
     /// Frames that are neither signalling nor media
     #[arg(long, value_enum, default_value_t)]
     pub unmatched: UnmatchedFrames,

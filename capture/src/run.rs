@@ -217,6 +217,7 @@ impl Capture {
                     tracing::warn!(?fault, "{text}");
                     self.doorkeeper.send(Event::error(fault, &text));
                 }
+                Content::Overheard(packets) => _ = self.doorkeeper.send(Event::Overheard(packets)),
                 Content::Erased(erased) => _ = self.doorkeeper.send(Event::Erased(erased)),
                 // Only asked for by `stop`, which reads by itself.
                 Content::Stopped { stats, .. } => self.counted[report.thread] = stats,
@@ -369,6 +370,7 @@ impl Capture {
                 }
                 Content::Stats(stats) => self.counted[report.thread] = stats,
                 Content::Flows(flows) => self.tell_flows(flows),
+                Content::Overheard(packets) => _ = self.doorkeeper.send(Event::Overheard(packets)),
                 Content::Erased(erased) => _ = self.doorkeeper.send(Event::Erased(erased)),
                 Content::Fault { fault, text } => {
                     self.doorkeeper.send(Event::error(fault, &text));

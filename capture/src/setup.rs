@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use earwitness_abi::record::Class;
 use earwitness_ipc::{DoorError, LaneInfo, Listener, SourceInfo};
+use earwitness_line::limits::{OVERHEARD_BYTES_MAX, OVERHEARD_TONES_BYTES_MAX};
 use earwitness_line::region::{Region, RegionError, Residence};
 use earwitness_line::ring::{Receiver, ring};
 use earwitness_line::{
@@ -295,6 +296,10 @@ impl Plan<'_> {
             unmatched: match self.options.unmatched_media {
                 UnmatchedMedia::Drop => Unmatched::Drop,
                 UnmatchedMedia::Keep => Unmatched::Keep,
+            },
+            overheard_bytes: match self.options.tones {
+                true => OVERHEARD_TONES_BYTES_MAX,
+                false => OVERHEARD_BYTES_MAX,
             },
             housekeeping: Housekeeping::Elsewhere,
             signalling: writer(SIGNALLING_SEGMENT_BYTES),

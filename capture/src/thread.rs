@@ -49,6 +49,8 @@ pub(crate) enum Content {
         stats: Vec<CaptureStats>,
         failure: Option<String>,
     },
+    /// Masked media with keys in it, perhaps.
+    Overheard(Vec<earwitness_ipc::Overheard>),
     /// Payloads are overwritten.
     Erased(Vec<earwitness_ipc::Erased>),
     /// Something that the control plane should know.

@@ -10,7 +10,7 @@ use earwitness_line::{DelayLine, Door, Drain, LineError};
 
 use crate::balance::subtract;
 use crate::clock::now_ns;
-use crate::limits::{FLOWS_IN_REPORT_MAX, REPORT_INTERVAL_NS};
+use crate::limits::{FLOWS_IN_REPORT_MAX, OVERHEARD_IN_REPORT_MAX, REPORT_INTERVAL_NS};
 use crate::pace::Pace;
 use crate::thread::{Content, Mailbox, Order};
 
@@ -100,6 +100,7 @@ impl<L: DelayLine> Writer<L> {
         if !self.announce || !mailbox.has_room() {
             return;
         }
+        self.overhear(mailbox);
         let events = self.drain.events();
         if events.len() == 0 {
             return;
@@ -107,6 +108,14 @@ impl<L: DelayLine> Writer<L> {
         let flows: Vec<_> = events.collect();
         for part in flows.chunks(FLOWS_IN_REPORT_MAX) {
             mailbox.tell(Content::Flows(part.to_vec()));
+        }
+    }
+
+    /// What is not fetched in time is of no use later: it is given up where there is no room.
+    fn overhear(&mut self, mailbox: &Mailbox) {
+        let packets: Vec<_> = self.drain.overheard().collect();
+        for part in packets.chunks(OVERHEARD_IN_REPORT_MAX) {
+            mailbox.tell(Content::Overheard(part.to_vec()));
         }
     }
 

@@ -61,6 +61,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(run) => daemon::run(&Config::load(&run.config)?)?,
         Command::Replay(replay) => cli::replay_files(&replay)?,
         Command::Calls(Calls::List(list)) => listing(&list, cli::calls_list)?,
+        Command::Call(command) => cli::call(&command)?,
         Command::Recordings(Recordings::List(list)) => listing(&list, cli::recordings_list)?,
         Command::Recordings(Recordings::Export(export)) => {
             setup::existing_data_dir(&export.data_dir)?;

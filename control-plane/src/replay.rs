@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use earwitness_ipc::{Command, Erased, Erasure, SourceInfo, SourceMode};
+use earwitness_line::limits::OVERHEARD_TONES_BYTES_MAX;
 use earwitness_line::pcap::{Merge, Omissions, PcapError, Reader};
 use earwitness_line::region::Residence;
 use earwitness_line::{Door, Line, LineError, LineOptions, Unmatched};
@@ -188,6 +189,9 @@ fn open_line(config: &Config, data_dir: &Path) -> Result<Line, ReplayError> {
         UnmatchedMedia::Drop => Unmatched::Drop,
         UnmatchedMedia::Keep => Unmatched::Keep,
     };
+    if config.control.tones {
+        options.drain.overheard_bytes = OVERHEARD_TONES_BYTES_MAX;
+    }
     options.drain.media.segment_bytes = u64::from(capture.segment_mib.min(SEGMENT_MIB_MAX)) << 20;
     // What is packed would be unpacked a moment later.
     options.drain.signalling.packing = Packing::Plain;
@@ -282,6 +286,8 @@ impl Run<'_> {
         for seen in self.line.events() {
             self.intake.flow_seen(&seen);
         }
+        let overheard: Vec<_> = self.line.overheard().collect();
+        self.intake.overheard(&overheard);
         self.command()?;
         self.follower.media(usize::MAX, &mut self.intake);
         Ok(())
@@ -321,11 +327,18 @@ impl Run<'_> {
     fn finish(mut self, omissions: Omissions, hold_ns: u64) -> Result<Summary, ReplayError> {
         let stepped = self.step();
         let Self { line, mut follower, mut intake, mut pool, mut over, mut results, now_ns } = self;
+        let [_, media] = line.keepers();
         let end = || {
             let stats = line.finish(now_ns + hold_ns);
             let stats = stats.map_err(|source| ReplayError::Line { source })?;
             follower.rest(&mut intake)?;
             intake.end_of_input("capture_end");
+            for command in intake.take_commands() {
+                if let Command::Erase(erasures) = command {
+                    let erased = earwitness_line::drain::erase(&media, &erasures);
+                    erased.map_err(|source| ReplayError::Line { source: source.into() })?;
+                }
+            }
             over.extend(intake.take_finished());
             submit(&mut over, &mut pool);
             while pool.pending() > 0 {

@@ -10,6 +10,7 @@ use earwitness_codec::{Decoders, WorkerOptions, WorkerPool};
 use earwitness_recording::{Format, Layout, RenderOptions};
 use earwitness_wire::Options;
 
+use crate::call::coverage::Terms;
 use crate::call::table::{CallTable, Timing};
 use crate::config::{self, Config, ConfigError, FileFormat};
 use crate::finish::{FinishPool, PoolOptions};
@@ -104,8 +105,16 @@ pub fn intake(config: &Config, rules: Rules, metrics: &Arc<Metrics>) -> Intake {
         unanswered_ns: config.calls.unanswered_ms * MS,
         length_max_ns: config.calls.length_max_s * 1000 * MS,
     };
-    let table = CallTable::new(rules, timing, config.calls.calls_max);
-    Intake::new(table, wire_options(config), Arc::clone(metrics))
+    let mut table = CallTable::new(rules, timing, config.calls.calls_max);
+    let seconds_ns = |seconds: u64| seconds.saturating_mul(1000 * MS);
+    table.set_terms(Terms {
+        length_max_ns: Some(config.recording.time_limit_s).filter(|s| *s > 0).map(seconds_ns),
+        length_min_ns: seconds_ns(config.recording.length_min_s),
+        pause: config.control.pause_style(),
+    });
+    let settings = config.control.settings().expect("the configuration was checked");
+    table.set_on_demand(settings.on_demand);
+    Intake::new(table, settings, wire_options(config), Arc::clone(metrics))
 }
 
 /// How recordings are rendered.

@@ -1,5 +1,6 @@
 //! A capture file in, recordings out: the shipped program on generated calls.
 
+mod control;
 mod crowd;
 mod denied;
 mod deterministic;

@@ -2,6 +2,7 @@
 //!
 //! Needs root. A machine on which this cannot run fails these tests; it does not pass them by skipping.
 
+mod control;
 mod crash;
 mod daemon;
 mod demo;

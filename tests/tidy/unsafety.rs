@@ -7,7 +7,7 @@ const REACH_LINES: usize = 6;
 
 /// Files that may hold `unsafe`, and what for. The XDP program is unsafe by nature: each access to a packet or
 /// a map goes through a pointer that the verifier has seen.
-const NAMED: [(&str, &str); 22] = [
+const NAMED: [(&str, &str); 23] = [
     ("capture/ipc/src/socket.rs", "SOCK_SEQPACKET, which std lacks"),
     ("capture/line/src/prefetch.rs", "a hint to the cache"),
     ("capture/line/src/region.rs", "locked memory"),
@@ -19,6 +19,10 @@ const NAMED: [(&str, &str); 22] = [
     ("control-plane/catalog/src/batch.rs", "a connection of sqlx, used through its handle"),
     ("control-plane/codec/src/", "FFmpeg, shared memory with its worker, the sandbox"),
     ("control-plane/codec/tests/", "FFmpeg as the oracle"),
+    (
+        "control-plane/src/daemon/desk.rs",
+        "who is at the other end of a socket, which std cannot tell",
+    ),
     ("control-plane/src/doctor/machine.rs", "a program's capabilities, which std cannot read"),
     ("control-plane/src/doctor/storage.rs", "free space, which std cannot tell"),
     ("control-plane/src/setup.rs", "system calls of the start"),

@@ -22,6 +22,8 @@ pub enum Event {
     },
     /// Undecided flows whose first packet entered the ring.
     FlowsSeen(Vec<FlowSeen>),
+    /// Media that is masked, as far as there may be keys in it: what it carries is in no file.
+    Overheard(Vec<Overheard>),
     /// Payloads were overwritten, durably.
     Erased(Vec<Erased>),
     /// The counters of one source.
@@ -104,6 +106,16 @@ pub struct FlowSeen {
     pub ts_ns: u64,
     /// Where it looks like RTP.
     pub ssrc: Option<u32>,
+}
+
+/// A short packet of masked media.
+#[derive(Clone, Eq, PartialEq, Hash, Debug, Serialize, Deserialize)]
+pub struct Overheard {
+    pub src: Endpoint,
+    pub dst: Endpoint,
+    pub ts_ns: u64,
+    /// The UDP payload.
+    pub payload: Vec<u8>,
 }
 
 /// An erasure that is done.

@@ -19,7 +19,7 @@ mod wire_format;
 
 pub use command::{Command, Erasure, VerdictChange};
 pub use door::{CaptureDoor, ControlDoor, Door, DoorError};
-pub use event::{Erased, Event, Fault, FlowSeen, LaneInfo, SourceInfo, SourceMode};
+pub use event::{Erased, Event, Fault, FlowSeen, LaneInfo, Overheard, SourceInfo, SourceMode};
 pub use listener::Listener;
 pub use mark::Mark;
 pub use message::Message;

@@ -28,6 +28,7 @@ impl Message for Event {
         match self {
             Self::FlowsSeen(batch) => halves(batch, Self::FlowsSeen),
             Self::Erased(batch) => halves(batch, Self::Erased),
+            Self::Overheard(batch) => halves(batch, Self::Overheard),
             Self::Hello { .. } | Self::Stats(_) | Self::Error { .. } => None,
         }
     }

@@ -7,7 +7,8 @@
 use std::{collections::vec_deque, path::Path, sync::Arc};
 
 use earwitness_ipc::{
-    CaptureStats, Command, Erasure, FlowSeen, LostBy, Mark, SourceInfo, VerdictChange, encode,
+    CaptureStats, Command, Erasure, FlowSeen, LostBy, Mark, Overheard, SourceInfo, VerdictChange,
+    encode,
 };
 use earwitness_segment::{
     Keeper, LaneId, LaneKind, RecordClass, RecordMeta, RecordPos, SegmentError, SegmentWriter,
@@ -78,7 +79,7 @@ impl<L: DelayLine> Drain<L> {
         let mut drain = Self {
             gates: Vec::new(),
             inner: Vec::new(),
-            exit: Exit::new(signalling, media, options.unmatched),
+            exit: Exit::new(signalling, media, options.unmatched, options.overheard_bytes),
             gaps: Gaps::default(),
             lost_elsewhere: LostBy::default(),
             door: Door::default(),
@@ -211,6 +212,11 @@ impl<L: DelayLine> Drain<L> {
     /// Takes the flows that were seen undecided since the last time.
     pub fn events(&mut self) -> vec_deque::Drain<'_, FlowSeen> {
         self.exit.announcements.take()
+    }
+
+    /// Takes the masked packets in which keys may be.
+    pub fn overheard(&mut self) -> vec_deque::Drain<'_, Overheard> {
+        self.exit.overheard.take()
     }
 
     /// What became of the packets of all lines. `received` is the producers' to count.

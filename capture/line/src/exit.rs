@@ -10,6 +10,7 @@ use earwitness_wire::{LinkType, Verdict};
 use crate::{
     announcements::Announcements,
     bounded::Hash,
+    ears::Ears,
     flow_key::FlowKey,
     flows::{Flow, Flows},
     frame::Frame,
@@ -48,6 +49,7 @@ pub(crate) struct Exit {
     pub(crate) lost: LostBy,
     pub(crate) flows: Flows,
     unmatched: Unmatched,
+    pub(crate) overheard: Ears,
     /// What is left of a masked frame.
     masked: Vec<u8>,
 }
@@ -72,7 +74,12 @@ enum End {
 }
 
 impl Exit {
-    pub(crate) fn new(signalling: Lane, media: Lane, unmatched: Unmatched) -> Self {
+    pub(crate) fn new(
+        signalling: Lane,
+        media: Lane,
+        unmatched: Unmatched,
+        overheard_bytes: usize,
+    ) -> Self {
         Self {
             signalling,
             media,
@@ -83,6 +90,7 @@ impl Exit {
             lost: LostBy::default(),
             flows: Flows::new(),
             unmatched,
+            overheard: Ears::new(overheard_bytes),
             masked: Vec::new(),
         }
     }
@@ -120,6 +128,7 @@ impl Exit {
             }
             Verdict::Mask => {
                 self.ledger.of(held.meta.source).held += u64::from(held.meta.packets);
+                self.overheard.push(held, &key.pair());
                 return Some(Stay::Masked);
             }
             Verdict::Ignore => End::Ignored,

@@ -24,6 +24,7 @@
 mod announcements;
 pub mod bounded;
 pub mod drain;
+mod ears;
 pub mod error;
 mod exit;
 mod flow_key;

@@ -30,6 +30,12 @@ pub const WAITING_MAX: usize = 1 << 24;
 /// Masked media waits so long before it is written without its payload: a word that it is wanted again takes as long
 /// to come here as any. A longer wait masks less of what comes after that word, and takes more of the ring.
 pub const MASK_HOLD_NS: u64 = 400_000_000;
+/// Longest RTP packet of masked media in which keys are looked for: telephone events (RFC 4733) take four bytes each.
+pub const OVERHEARD_BYTES_MAX: usize = 12 + 16;
+/// The same where tones are looked for, too: 40 ms of G.711, and its header.
+pub const OVERHEARD_TONES_BYTES_MAX: usize = 12 + 320;
+/// Such packets that nobody fetched. Past it the oldest is given up: a key may be missed.
+pub const OVERHEARD_MAX: usize = 4096;
 /// Of a line's capacity, the part that is kept free: what waits longest leaves before its time when
 /// more is taken, so that decided media still finds room.
 pub const LINE_FREE_DIVISOR: u64 = 8;

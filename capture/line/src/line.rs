@@ -5,7 +5,7 @@
 
 use std::{collections::vec_deque, sync::Arc};
 
-use earwitness_ipc::{CaptureStats, Command, FlowSeen, LostBy, SourceInfo};
+use earwitness_ipc::{CaptureStats, Command, FlowSeen, LostBy, Overheard, SourceInfo};
 use earwitness_segment::{
     Keeper,
     disk::{Disk, RealDisk},
@@ -118,6 +118,11 @@ impl Line {
     /// Takes the flows that were seen undecided since the last time.
     pub fn events(&mut self) -> vec_deque::Drain<'_, FlowSeen> {
         self.drain.events()
+    }
+
+    /// Takes the masked packets in which keys may be.
+    pub fn overheard(&mut self) -> vec_deque::Drain<'_, Overheard> {
+        self.drain.overheard()
     }
 
     /// What became of every frame that was offered.

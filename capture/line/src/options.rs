@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use earwitness_segment::{LaneId, WriterOptions};
 
+use crate::limits::OVERHEARD_BYTES_MAX;
 use crate::region::Residence;
 
 /// What becomes of media that no call announced, once `hold` has passed.
@@ -45,6 +46,8 @@ pub struct DrainOptions {
     /// How long undecided media waits, in nanoseconds.
     pub hold_ns: u64,
     pub unmatched: Unmatched,
+    /// Longest packet of masked media that is told to who decides, because there may be keys in it.
+    pub overheard_bytes: usize,
     /// How often written media becomes visible to readers, in nanoseconds. Signalling is at once.
     pub flush_ns: u64,
     pub housekeeping: Housekeeping,
@@ -66,6 +69,7 @@ impl DrainOptions {
             media_lane: LaneId(1),
             hold_ns: 2_000_000_000,
             unmatched: Unmatched::Drop,
+            overheard_bytes: OVERHEARD_BYTES_MAX,
             flush_ns: 20_000_000,
             housekeeping: Housekeeping::Inline,
             retry_ns: 1_000_000_000,

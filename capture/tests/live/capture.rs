@@ -227,7 +227,7 @@ impl Control {
                     Event::FlowsSeen(flows) => self.flows.extend(flows),
                     Event::Stats(stats) => self.stats = Some((**stats).clone()),
                     Event::Error { text, .. } => self.errors.push(text.clone()),
-                    Event::Hello { .. } | Event::Erased(_) => {}
+                    Event::Hello { .. } | Event::Erased(_) | Event::Overheard(_) => {}
                 }
                 return event;
             }

@@ -40,6 +40,15 @@ impl Core for G711 {
     }
 }
 
+/// What each byte of a G.711 codec stands for.
+#[must_use]
+pub fn expansion(codec: CodecId) -> Option<&'static [i16; 256]> {
+    Some(match law(codec)? {
+        Companding::A => &A_LAW,
+        Companding::Mu => &MU_LAW,
+    })
+}
+
 /// The law of a codec, if it is G.711.
 pub(crate) fn law(codec: CodecId) -> Option<Companding> {
     match codec {

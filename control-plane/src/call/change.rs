@@ -4,7 +4,7 @@ use earwitness_ipc::VerdictChange;
 use earwitness_wire::{Endpoint, Verdict};
 
 use super::binding::{OPEN, TsNs};
-use super::coverage::{By, Cause, Coverage, Terms, Unchanged, Wanted};
+use super::coverage::{BEGINNING, By, Cause, Coverage, Terms, Unchanged};
 use super::media::{Chain, Flow};
 use super::table::{CallTable, receivers_of, verdict_of};
 use super::{Call, CallSlot, Party};
@@ -80,6 +80,13 @@ impl CallTable {
         call.trace.note(at_ns, "recording", text);
         // What was silent because nobody listened did not stop.
         call.heard_ns = call.heard_ns.max(at_ns);
+        if matches!(change, Change::Begin { .. })
+            && let Some(decision) = call.decision.take()
+        {
+            // Whoever began it: it is to be as the rules say.
+            call.keep_form(&decision);
+            call.decision = Some(decision);
+        }
         self.tell_changed(slot, at_ns, before);
         self.erase(slot, at_ns, change);
         self.touch(slot);
@@ -122,9 +129,7 @@ impl CallTable {
         };
         let flows = call.media.flows.iter().filter(is_meant);
         let chains: Vec<Chain> = flows.flat_map(|flow| flow.chains.iter().copied()).collect();
-        // What is kept for a later take is destroyed when the call is over and none has begun.
-        let kept = change == Change::End && call.coverage.wanted(Party::Caller) == Wanted::Kept;
-        if chains.is_empty() || kept {
+        if chains.is_empty() {
             return;
         }
         chains
@@ -140,9 +145,9 @@ impl CallTable {
     /// was destroyed besides.
     pub(super) fn conclude(&mut self, call: &mut Call) {
         let over_ns = call.over_ns();
-        for (from_ns, until_ns) in call.coverage.left_over() {
+        if let Some(until_ns) = call.coverage.left_over_until() {
             for chain in call.media.flows.iter().flat_map(|flow| &flow.chains) {
-                self.erasures.chain(chain.lane, chain.last, from_ns, until_ns);
+                self.erasures.chain(chain.lane, chain.last, BEGINNING, until_ns);
             }
         }
         if call.destroyed > 0 {

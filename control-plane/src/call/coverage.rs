@@ -7,6 +7,7 @@
 use super::Party;
 use super::binding::{OPEN, TsNs};
 use super::limits::{SPANS_PER_CALL_MAX, TAKES_PER_CALL_MAX};
+use crate::control::OnDemand;
 
 /// A take that begins here begins with the first media that there is.
 pub const BEGINNING: TsNs = 0;
@@ -207,8 +208,12 @@ impl Unchanged {
 pub struct Coverage {
     takes: Vec<Take>,
     spans: Vec<Span>,
-    /// Media outside of all takes is kept, so that a take may begin in the past.
+    /// Media is kept until the first take begins, so that it may begin in the past.
     keeps: bool,
+    /// It was so once: what came before the first take is left over.
+    kept: bool,
+    /// Somebody may begin a take: until then the keys of who does are listened to.
+    awaited: bool,
     /// One take of everything, and nothing hidden: what most calls are.
     plain: bool,
 }
@@ -221,6 +226,21 @@ impl Coverage {
         // There is room for the first.
         let _ = coverage.begin(BEGINNING, begun, terms);
         coverage
+    }
+
+    /// None yet, but somebody may begin one.
+    #[must_use]
+    pub fn on_demand(on_demand: OnDemand) -> Self {
+        let mut coverage = Self::default();
+        coverage.set_on_demand(on_demand);
+        coverage
+    }
+
+    /// Whether somebody may begin a take from now on, and from when.
+    pub fn set_on_demand(&mut self, on_demand: OnDemand) {
+        self.awaited = on_demand != OnDemand::Off;
+        self.keeps = on_demand == OnDemand::FromStart && self.takes.is_empty();
+        self.kept |= self.keeps;
     }
 
     /// A take begins. It may begin in the past, where media was kept, but not in the take before it.
@@ -237,6 +257,7 @@ impl Coverage {
         let from_ns = self.takes.last().map_or(at_ns, |last| last.until_ns.max(at_ns));
         let number = self.takes.len() as u32 + 1;
         self.takes.push(Take { number, from_ns, until_ns: OPEN, begun, ended: None, terms });
+        self.keeps = false;
         self.judge();
         Ok(())
     }
@@ -367,9 +388,16 @@ impl Coverage {
         Ok(())
     }
 
-    /// From now on media outside of takes is kept, or is not.
-    pub fn set_keeps(&mut self, keeps: bool) {
-        self.keeps = keeps;
+    /// Whether media is kept for a take that has not begun.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        self.keeps
+    }
+
+    /// Whether somebody may begin a take that no rule wants.
+    #[must_use]
+    pub const fn is_awaited(&self) -> bool {
+        self.awaited
     }
 
     fn judge(&mut self) {
@@ -401,11 +429,11 @@ impl Coverage {
         ended.is_some_and(|ended| !matches!(ended.by, By::Policy | By::Limit))
     }
 
-    /// What was kept and is in no take: from when until when.
-    pub fn left_over(&self) -> impl Iterator<Item = (TsNs, TsNs)> {
-        let begins = std::iter::once(BEGINNING).chain(self.takes.iter().map(|take| take.until_ns));
-        let ends = self.takes.iter().map(|take| take.from_ns).chain(std::iter::once(OPEN));
-        begins.zip(ends).filter(|(from, until)| self.keeps && from < until)
+    /// Until when media was kept that is in no take, if there was any.
+    #[must_use]
+    pub fn left_over_until(&self) -> Option<TsNs> {
+        let until_ns = self.takes.first().map_or(OPEN, |first| first.from_ns);
+        (self.kept && until_ns > BEGINNING).then_some(until_ns)
     }
 
     #[must_use]
@@ -431,7 +459,7 @@ impl Coverage {
         match (self.is_open(), self.keeps) {
             (false, true) => Wanted::Kept,
             // Who stopped it may start it again: then nothing of what is said from that word on is missing.
-            (false, false) if self.is_stopped() => Wanted::Hidden,
+            (false, false) if self.awaited || self.is_stopped() => Wanted::Hidden,
             (false, false) => Wanted::Denied,
             (true, _) if self.spans.iter().any(|span| span.is_open() && span.is_of(speaker)) => {
                 Wanted::Hidden
@@ -450,7 +478,11 @@ impl Coverage {
         if self.spans.iter().any(|span| span.hides(at_ns, speaker)) {
             return Wanted::Hidden;
         }
-        let kept = self.keeps || self.takes.iter().any(is_taken);
+        let kept = match self.takes.first() {
+            Some(first) if self.kept && at_ns < first.from_ns => true,
+            Some(_) => self.takes.iter().any(is_taken),
+            None => self.keeps,
+        };
         if kept { Wanted::Kept } else { Wanted::Denied }
     }
 
@@ -569,16 +601,24 @@ mod tests {
     /// POL-7: where media is kept a take may begin in the past.
     #[test]
     fn what_is_kept_can_be_taken_later() {
-        let mut coverage = Coverage::default();
+        let coverage = Coverage::default();
         assert!(!coverage.is_any());
-        coverage.set_keeps(true);
+        assert_eq!(coverage.wanted(Party::Caller), Wanted::Denied);
+        let now = Coverage::on_demand(OnDemand::FromNow);
+        assert_eq!(now.wanted(Party::Caller), Wanted::Hidden);
+        assert_eq!((now.wanted_at(5, Party::Caller), now.is_any()), (Wanted::Denied, false));
+        let mut coverage = Coverage::on_demand(OnDemand::FromStart);
         assert_eq!(coverage.wanted_at(5, Party::Caller), Wanted::Kept);
-        assert_eq!(coverage.left_over().collect::<Vec<_>>(), [(BEGINNING, OPEN)]);
+        assert_eq!(coverage.left_over_until(), Some(OPEN));
         coverage.begin(BEGINNING, cause(), Terms::default()).expect("none was open");
         assert!(coverage.is_plain());
-        assert_eq!(coverage.left_over().count(), 0);
-        coverage.end(70, cause()).expect("one was open");
-        assert_eq!(coverage.left_over().collect::<Vec<_>>(), [(70, OPEN)]);
+        assert_eq!(coverage.left_over_until(), None);
+        let mut coverage = Coverage::on_demand(OnDemand::FromStart);
+        coverage.begin(70, cause(), Terms::default()).expect("none was open");
+        assert_eq!(coverage.left_over_until(), Some(70));
+        coverage.end(90, cause()).expect("one was open");
+        let wanted = [60, 80, 95].map(|at| coverage.wanted_at(at, Party::Caller));
+        assert_eq!(wanted, [Wanted::Kept, Wanted::Kept, Wanted::Denied]);
     }
 
     /// POL-7: who stopped it may start it again, and misses nothing then; what a rule ends is denied.

@@ -15,6 +15,7 @@ use super::coverage::{BEGINNING, By, Cause, Coverage, PauseStyle, Terms};
 use super::known::Known;
 use super::table::CallTable;
 use super::{Call, CallSlot, Party};
+use crate::control;
 use crate::rules::{Rules, Version};
 
 /// What was decided, and why.
@@ -98,25 +99,38 @@ impl Decision {
         }
     }
 
-    fn terms(&self) -> Terms {
+    /// `general` says what no rule does.
+    pub fn terms(&self, general: Terms) -> Terms {
         const SECOND_NS: u64 = 1_000_000_000;
         let form = &self.outcome.form;
-        let pause = self.control.as_ref().map_or(PauseMode::Mask, |control| control.pause);
         Terms {
-            length_max_ns: form.time_limit_s.map(|limit| u64::from(limit) * SECOND_NS),
-            length_min_ns: u64::from(form.min_s) * SECOND_NS,
-            pause: match pause {
-                PauseMode::Mask => PauseStyle::Silence,
-                PauseMode::Cut => PauseStyle::Cut,
+            length_max_ns: form
+                .time_limit_s
+                .map(|limit| u64::from(limit) * SECOND_NS)
+                .or(general.length_max_ns),
+            length_min_ns: match form.min_s {
+                0 => general.length_min_ns,
+                seconds => u64::from(seconds) * SECOND_NS,
+            },
+            pause: match self.control.as_ref().map(|control| control.pause) {
+                None => general.pause,
+                Some(PauseMode::Mask) => PauseStyle::Silence,
+                Some(PauseMode::Cut) => PauseStyle::Cut,
             },
         }
     }
 
-    /// Media outside of takes is kept, because somebody may want it from the call's beginning.
-    fn keeps(&self) -> bool {
-        let wants =
-            |control: &Control| control.on_demand.enabled && control.on_demand.from_call_start;
-        self.control.as_ref().is_some_and(wants) && !self.outcome.is_forbidden
+    /// Whether somebody may begin a recording: what the tenant says, or, of a call that is of none, `general`.
+    fn on_demand(&self, general: control::OnDemand) -> control::OnDemand {
+        let of_tenant = |control: &Control| match &*control.on_demand {
+            OnDemand { enabled: false, .. } => control::OnDemand::Off,
+            OnDemand { from_call_start: true, .. } => control::OnDemand::FromStart,
+            OnDemand { .. } => control::OnDemand::FromNow,
+        };
+        match self.outcome.is_forbidden {
+            true => control::OnDemand::Off,
+            false => self.control.as_ref().map_or(general, of_tenant),
+        }
     }
 }
 
@@ -150,7 +164,7 @@ impl Call {
     }
 
     /// Keeps a decision, and tells what is new of it.
-    fn decided(&mut self, decision: Decision, at_ns: TsNs) {
+    fn decided(&mut self, decision: Decision, on_demand: control::OnDemand, at_ns: TsNs) {
         let is_news = self.decision.as_ref().is_none_or(|before| {
             (before.answer, &before.rule) != (decision.answer, &decision.rule)
         });
@@ -163,12 +177,12 @@ impl Call {
                 self.trace.note(at_ns, "limit", text);
             }
         }
-        self.coverage.set_keeps(decision.keeps());
+        self.coverage.set_on_demand(decision.on_demand(on_demand));
         self.decision = Some(decision);
     }
 
     /// The take that has just begun is to be as `decision` says.
-    fn keep_form(&mut self, decision: &Decision) {
+    pub(super) fn keep_form(&mut self, decision: &Decision) {
         let Some(take) = self.coverage.takes().last().map(|take| take.number) else { return };
         let Outcome { form, voices, .. } = &decision.outcome;
         if *form != Form::default() || *voices != Voices::Both {
@@ -188,17 +202,18 @@ impl CallTable {
     pub(super) fn decide_first(&mut self, slot: CallSlot, at_ns: TsNs) {
         let Some(call) = self.get(slot) else { return };
         let decision = Decision::of(&self.rules, call, &Known::of(call));
+        let (general, on_demand) = (self.terms, self.on_demand);
         let Some(call) = self.get_mut(slot) else { return };
         if decision.is_due {
             let cause = Cause::rule(By::Policy, decision.rule.clone());
-            call.coverage = Coverage::whole(cause.clone(), decision.terms());
+            call.coverage = Coverage::whole(cause.clone(), decision.terms(general));
             call.keep_form(&decision);
             if decision.outcome.voices == Voices::Caller {
                 // Whom nobody wants is not written: only that something came. There is room for the first span.
                 let _ = call.coverage.mask(Some(Party::Callee), BEGINNING, cause);
             }
         }
-        call.decided(decision, at_ns);
+        call.decided(decision, on_demand, at_ns);
     }
 
     /// Decides again: what is known of the call has changed.
@@ -223,15 +238,21 @@ impl CallTable {
         // What has its longest length has it, and what a person ended is ended.
         let ended_by = last.and_then(|take| take.ended.as_ref()).map(|ended| ended.by);
         let may_begin = ended_by.is_none_or(|by| by == By::Policy);
-        let (is_due, terms, voices) = (decision.is_due, decision.terms(), decision.outcome.voices);
+        // What a person began, only a rule that forbids it ends.
+        let is_by_person =
+            last.is_some_and(|take| !matches!(take.begun.by, By::Policy | By::Limit));
+        let may_end = !is_by_person || decision.outcome.is_forbidden;
+        let (is_due, terms) = (decision.is_due, decision.terms(self.terms));
+        let voices = decision.outcome.voices;
         let cause = Cause::rule(By::Policy, decision.rule.clone());
         let before = self.verdicts_of(slot);
+        let on_demand = self.on_demand;
         if let Some(call) = self.get_mut(slot) {
-            call.decided(decision, at_ns);
+            call.decided(decision, on_demand, at_ns);
         }
         match (is_due, is_open) {
             (true, false) if may_begin => self.begin(slot, at_ns, (terms, voices), cause),
-            (false, true) => {
+            (false, true) if may_end => {
                 // It is open: it can be ended.
                 let _ = self.change(slot, at_ns, Change::End, cause);
             }
@@ -270,12 +291,6 @@ impl CallTable {
         let begin = Change::Begin { from_ns: at_ns, terms };
         if self.change(slot, at_ns, begin, cause.clone()).is_err() {
             return;
-        }
-        if let Some(call) = self.get_mut(slot)
-            && let Some(decision) = call.decision.take()
-        {
-            call.keep_form(&decision);
-            call.decision = Some(decision);
         }
         if voices == Voices::Caller {
             // The take has just begun: there is something to mask.

@@ -62,6 +62,8 @@ pub struct Arrival {
     pub ts_ns: TsNs,
     /// `None` for what is not RTP.
     pub ssrc: Option<u32>,
+    /// Of RTP.
+    pub payload_type: Option<u8>,
     /// Only that it came is in the log.
     pub masked: bool,
 }
@@ -167,7 +169,15 @@ mod tests {
 
     fn arrival(pos: u64, prev: u64, ts_ns: TsNs, ssrc: u32) -> Arrival {
         let (pos, prev) = (RecordPos::media(1, pos), RecordPos(prev));
-        Arrival { lane: LaneId(3), pos, prev, ts_ns, ssrc: Some(ssrc), masked: false }
+        Arrival {
+            lane: LaneId(3),
+            pos,
+            prev,
+            ts_ns,
+            ssrc: Some(ssrc),
+            payload_type: Some(0),
+            masked: false,
+        }
     }
 
     /// CAP-3: one chain while each record names the one before, a further one where the writer lost the thread.

@@ -155,6 +155,8 @@ pub struct Call {
     pub coverage: Coverage,
     /// What the recordings of its takes are to be like, in their order.
     pub forms: Vec<TakeForm>,
+    /// Bit n: some party announced payload type n as telephone events (RFC 4733).
+    pub event_types: u128,
     /// Packets that were written and must not be there, seen after it was known; capture destroys them.
     pub destroyed: u64,
     pub trace: Trace,
@@ -184,6 +186,9 @@ impl Call {
 
     /// Adds or renews what a party announced. Returns whether the address is new to the call.
     pub fn announce(&mut self, news: Announced) -> bool {
+        let named = news.payload_types.iter().flat_map(|(_, types)| types.iter());
+        let events = named.filter(|named| named.encoding.eq_ignore_ascii_case("telephone-event"));
+        self.event_types |= events.fold(0, |types, named| types | 1 << (named.pt & 0x7f));
         let same = |known: &&mut Announced| {
             known.rtp == news.rtp
                 && known.party == news.party

@@ -3,16 +3,17 @@
 //! One thread owns it (S8). What the outside must do comes out of it as values: verdicts for capture, calls
 //! that are finished, calls whose row in the catalog has changed.
 
-use earwitness_ipc::{FlowSeen, VerdictChange};
+use earwitness_ipc::{FlowSeen, Overheard, VerdictChange};
 use earwitness_wire::{Endpoint, Verdict};
 
 use super::binding::{Binding, Bindings, Found, TsNs};
-use super::coverage::{Coverage, Wanted};
+use super::coverage::{Coverage, Terms, Wanted};
 use super::erasures::Erasures;
 use super::limits::{ALIASES_PER_CALL_MAX, ENDPOINTS_PER_CALL_MAX};
 use super::media::{Added, Arrival, Media};
 use super::trace::Trace;
 use super::{Announced, Call, CallSlot, LegIndex, Party, State};
+use crate::control::{Heard, OnDemand, Origin};
 use crate::rules::Rules;
 
 /// What the table is told by configuration, in nanoseconds.
@@ -68,6 +69,9 @@ struct Place {
 pub struct CallTable {
     pub(super) rules: Rules,
     timing: Timing,
+    /// Of takes that no rule says more about.
+    pub(super) terms: Terms,
+    pub(super) on_demand: OnDemand,
     calls_max: usize,
     places: Vec<Place>,
     free: Vec<u32>,
@@ -77,6 +81,9 @@ pub struct CallTable {
     #[expect(clippy::vec_box, reason = "a call is large and goes on to other threads in its box")]
     finished: Vec<Box<Call>>,
     changed: Vec<CallSlot>,
+    /// Of the packet that was taken last: where there may be keys in it.
+    heard: Option<(CallSlot, Party, u128)>,
+    listens_to: u128,
     /// What capture is asked to destroy.
     pub erasures: Erasures,
     /// Time that is no part of any call's length, since the beginning.
@@ -91,6 +98,8 @@ impl CallTable {
         Self {
             rules,
             timing,
+            terms: Terms::default(),
+            on_demand: OnDemand::Off,
             calls_max,
             places: Vec::new(),
             free: Vec::new(),
@@ -99,10 +108,28 @@ impl CallTable {
             verdicts: Vec::new(),
             finished: Vec::new(),
             changed: Vec::new(),
+            heard: None,
+            listens_to: 0,
             erasures: Erasures::default(),
             holes_ns: 0,
             evicted: 0,
         }
+    }
+
+    /// What is agreed for takes that no rule says more about.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+    }
+
+    /// See [`CallTable::set_terms`].
+    #[must_use]
+    pub const fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// Whether somebody may begin a recording of a call that no rule wants.
+    pub fn set_on_demand(&mut self, on_demand: OnDemand) {
+        self.on_demand = on_demand;
     }
 
     /// Opens a call and decides about it. At the bound, the call that was silent longest is given up first.
@@ -147,6 +174,7 @@ impl CallTable {
             coverage: Coverage::default(),
             forms: Vec::new(),
             destroyed: 0,
+            event_types: 0,
             trace,
             ledger: Vec::new(),
             signalling: Vec::with_capacity(USUAL_MESSAGES),
@@ -244,6 +272,7 @@ impl CallTable {
         arrival: &Arrival,
         found: &mut Found,
     ) -> Option<Added> {
+        self.heard = None;
         let Some(binding) = self.bindings.find_again(&dst, arrival.ts_ns, found) else {
             self.late_media(src, dst, arrival);
             return None;
@@ -258,10 +287,51 @@ impl CallTable {
             let text = format!("stream {ssrc:#010x} {src} > {dst}, {speaker} speaks");
             call.trace.note(arrival.ts_ns, "media", text);
         }
-        if !call.coverage.is_plain() && !arrival.masked {
+        let event_types = call.event_types;
+        let may_be_wanted = call.coverage.is_plain() || arrival.masked;
+        let is_listened = |number| (event_types | self.listens_to) >> number & 1 == 1;
+        if arrival.payload_type.is_some_and(is_listened) {
+            self.heard = Some((binding.call, binding.receiver.other(), event_types));
+        }
+        if !may_be_wanted {
             self.check_wanted(&binding, arrival);
         }
         Some(added)
+    }
+
+    /// The packet that was taken last, if there may be keys in it.
+    #[must_use]
+    pub fn heard<'a>(
+        &self,
+        (src, dst): (Endpoint, Endpoint),
+        ts_ns: TsNs,
+        packet: &'a [u8],
+    ) -> Option<Heard<'a>> {
+        let (slot, speaker, event_types) = self.heard?;
+        let origin = Origin::Log;
+        Some(Heard { slot, speaker, src, dst, ts_ns, event_types, packet, origin })
+    }
+
+    /// A packet that is masked, and in the log without what it carries.
+    #[must_use]
+    pub fn overheard<'a>(&self, packet: &'a Overheard) -> Option<Heard<'a>> {
+        let binding = self.bindings.find(&packet.dst, packet.ts_ns)?;
+        let event_types = self.get(binding.call)?.event_types;
+        Some(Heard {
+            slot: binding.call,
+            speaker: binding.receiver.other(),
+            src: packet.src,
+            dst: packet.dst,
+            ts_ns: packet.ts_ns,
+            event_types,
+            packet: &packet.payload,
+            origin: Origin::Unwritten,
+        })
+    }
+
+    /// Payload types, by bit, that are looked at for keys whatever SDP says.
+    pub fn listen_to(&mut self, payload_types: u128) {
+        self.listens_to = payload_types;
     }
 
     /// CAP-9: what was written with its payload before capture knew better is destroyed.
@@ -605,6 +675,7 @@ mod tests {
             prev: RecordPos(0),
             ts_ns,
             ssrc: Some(7),
+            payload_type: Some(0),
             masked: false,
         };
         table.media(B, A, &arrival)

@@ -27,6 +27,14 @@ Examples:
   earwitness calls list --data-dir ./data
   earwitness recordings list --data-dir ./data --json | jq .path";
 
+pub(super) const CALL: &str = "\
+Examples:
+  earwitness call pause 0198f3 --data-dir /var/lib/earwitness
+  earwitness call resume 0198f3 --data-dir /var/lib/earwitness
+  earwitness call mask 3848276298220188511 --side caller --data-dir /var/lib/earwitness
+  earwitness call stop 0198f3 --data-dir /var/lib/earwitness     a `start` after it makes a recording of its own
+The daemon must be running; its socket, run/control.sock in the data folder, is for its user and group.";
+
 pub(super) const EXPORT: &str = "\
 Examples:
   earwitness recordings export 0198f3 --data-dir ./data -o call.wav

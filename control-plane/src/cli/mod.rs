@@ -1,5 +1,6 @@
 //! The command line: what people type, and which function answers. Logic is elsewhere.
 
+mod control;
 mod examples;
 mod listing;
 mod pages;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::doctor::WRITE_TEST_MIB;
 
+pub use control::{CallError, call};
 pub use listing::{ListError, calls_list, recordings_list};
 pub use pages::{completion, man_pages};
 pub use policy::{PolicyCommand, PolicyError, policy};
@@ -41,6 +43,9 @@ pub enum Command {
     /// Calls, recorded or not, with the reason.
     #[command(subcommand)]
     Calls(Calls),
+    /// Changes what is recorded of a call in progress: start, stop, pause, resume, mask.
+    #[command(subcommand)]
+    Call(CallCommand),
     /// Finished recordings.
     #[command(subcommand)]
     Recordings(Recordings),
@@ -129,6 +134,68 @@ pub enum Calls {
     /// Every call, oldest first.
     #[command(after_help = examples::LIST)]
     List(List),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CallCommand {
+    /// Begins a recording; one that runs goes on.
+    #[command(after_help = examples::CALL)]
+    Start(CallOrder),
+    /// Ends the recording; what is begun after that is another one.
+    #[command(after_help = examples::CALL)]
+    Stop(CallOrder),
+    /// Ends the recording that runs, or begins one.
+    #[command(after_help = examples::CALL)]
+    Toggle(CallOrder),
+    /// Nothing is recorded until `resume`.
+    #[command(after_help = examples::CALL)]
+    Pause(CallOrder),
+    /// Goes on after a pause.
+    #[command(after_help = examples::CALL)]
+    Resume(CallOrder),
+    /// Silence until `unmask`.
+    #[command(after_help = examples::CALL)]
+    Mask {
+        #[command(flatten)]
+        order: CallOrder,
+        /// Who is silenced; both, unless said.
+        #[arg(long, value_enum)]
+        side: Option<Side>,
+    },
+    /// Ends the silence.
+    #[command(after_help = examples::CALL)]
+    Unmask {
+        #[command(flatten)]
+        order: CallOrder,
+        /// Whose silence ends; all, unless said.
+        #[arg(long, value_enum)]
+        side: Option<Side>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct CallOrder {
+    /// Id or Call-ID of the call (`earwitness calls list`); a unique beginning of the id is enough.
+    pub id: String,
+    /// Data folder of the daemon.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Side {
+    Caller,
+    Callee,
+}
+
+impl Side {
+    /// The word in requests.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

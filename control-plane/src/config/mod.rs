@@ -3,6 +3,7 @@
 //! `docs/configuration.md` is generated from these types (`earwitness config reference`), so the page
 //! cannot say something else than the program does. What is not here: reading the command line.
 
+mod control;
 mod limits;
 mod section;
 mod values;
@@ -13,9 +14,13 @@ use std::path::{Path, PathBuf};
 use earwitness_wire::Endpoint;
 use earwitness_wire::limits::VXLAN_PORTS_MAX;
 
+pub use control::Control;
 pub use limits::RING_MIB_MAX;
 pub use section::{Key, Section};
-pub use values::{CaptureSource, FileFormat, Layout, RecordDefault, Unmatched, UnmatchedMedia};
+pub use values::{
+    CaptureSource, Commander, FileFormat, Layout, OnDemand, PauseStyle, RecordDefault, Unmatched,
+    UnmatchedMedia,
+};
 
 use section::settings;
 
@@ -78,6 +83,10 @@ settings! {
         pub sample_rate: u32 = 0,
         /// `stereo` (caller left, callee right) or `mono` (mixed).
         pub layout: Layout = Layout::Stereo,
+        /// A recording ends by itself after so many seconds; 0: with its call.
+        pub time_limit_s: u64 = 0,
+        /// A recording that is shorter, in seconds, is not kept.
+        pub length_min_s: u64 = 0,
         /// Threads that finish recordings; 0: one for each core but one.
         pub workers: usize = 0,
         /// The decoder program for foreign formats; empty: beside this one, or on PATH.
@@ -111,6 +120,7 @@ pub struct Config {
     pub calls: Calls,
     pub recording: Recording,
     pub policy: PolicyFiles,
+    pub control: Control,
     pub http: Http,
 }
 
@@ -122,6 +132,7 @@ impl Default for Config {
             calls: Calls::default(),
             recording: Recording::default(),
             policy: PolicyFiles::default(),
+            control: Control::default(),
             http: Http::default(),
         }
     }
@@ -218,6 +229,7 @@ impl Config {
             });
         }
         self.aliases()?;
+        self.control.settings()?;
         let rate = self.recording.sample_rate;
         if rate != 0 && !matches!(rate, 8000 | 16_000 | 24_000 | 32_000 | 44_100 | 48_000) {
             return Err(ConfigError::Value {
@@ -265,6 +277,7 @@ pub fn sections() -> Vec<Section> {
         Calls::section(),
         Recording::section(),
         PolicyFiles::section(),
+        Control::section(),
         Http::section(),
     ]
 }

@@ -29,6 +29,12 @@ words! {
     pub enum RecordDefault { "all" => All, "none" => None }
     /// `recording.format`.
     pub enum FileFormat { "wav" => Wav, "mp3" => Mp3, "opus" => Opus }
+    /// `control.from`.
+    pub enum Commander { "caller" => Caller, "callee" => Callee, "either" => Either }
+    /// `control.on_demand`.
+    pub enum OnDemand { "off" => Off, "now" => Now, "call_start" => CallStart }
+    /// `control.pause`.
+    pub enum PauseStyle { "silence" => Silence, "cut" => Cut }
     /// `recording.layout`.
     pub enum Layout { "stereo" => Stereo, "mono" => Mono }
 }

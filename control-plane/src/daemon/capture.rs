@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use earwitness_ipc::{
-    Command, ControlDoor, DoorError, Erased, Event, FlowSeen, VERSION, VerdictChange,
+    Command, ControlDoor, DoorError, Erased, Event, FlowSeen, Overheard, VERSION, VerdictChange,
 };
 use sha2::{Digest, Sha256};
 
@@ -43,6 +43,8 @@ pub enum CaptureError {
 #[derive(Debug, Default)]
 pub struct News {
     pub flows: Vec<FlowSeen>,
+    /// Masked media, which is in no file.
+    pub overheard: Vec<Overheard>,
     /// Payloads that are overwritten now.
     pub erased: Vec<Erased>,
     /// A capture process has just answered: it knows no verdict yet.
@@ -221,6 +223,7 @@ impl Capture {
                 news.connected = true;
             }
             Event::FlowsSeen(flows) => news.flows.extend(flows),
+            Event::Overheard(packets) => news.overheard.extend(packets),
             Event::Erased(erased) => news.erased.extend(erased),
             Event::Stats(stats) => self.metrics.capture_stats(&stats),
             Event::Error { fault, text } => {
@@ -334,6 +337,9 @@ fn arguments(config: &Config, data_dir: &Path) -> Vec<String> {
     flag("--ring-mib", capture.ring_mib.next_power_of_two().to_string());
     flag("--segment-mib", capture.segment_mib.to_string());
     flag("--spare-mib", capture.spare_mib.to_string());
+    if config.control.tones {
+        arguments.push("--tones".to_owned());
+    }
     arguments
 }
 

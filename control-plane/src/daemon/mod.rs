@@ -5,6 +5,7 @@
 
 mod bookmark;
 mod capture;
+pub mod desk;
 mod orphans;
 mod reload;
 mod watch;

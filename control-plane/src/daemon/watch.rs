@@ -11,6 +11,7 @@ use earwitness_ipc::Command;
 
 use super::bookmark::{self, Bookmarks};
 use super::capture::Capture;
+use super::desk::Desk;
 use super::orphans::Orphans;
 use super::reload::Reload;
 use super::{DaemonError, Past};
@@ -49,6 +50,7 @@ pub(super) struct Watcher {
     pool: FinishPool,
     clerk: Clerk,
     capture: Capture,
+    desk: Desk,
     bookmarks: Bookmarks,
     reload: Reload,
     margin_ns: u64,
@@ -80,6 +82,10 @@ impl Watcher {
             pool: setup::finish_pool(config, &data_dir, metrics, setup::cores() - 1)?,
             clerk: Clerk::start(&data_dir, Pace::Prompt, metrics)?,
             capture,
+            desk: Desk::open(&data_dir).map_err(|source| DaemonError::System {
+                what: "serve run/control.sock in the data folder",
+                source,
+            })?,
             bookmarks: Bookmarks::starting_at(past.note),
             reload,
             margin_ns: config.capture.hold_ms * 1_000_000 + MARGIN_NS,
@@ -130,6 +136,9 @@ impl Watcher {
         let until_ns = self.follower.settled_ns(wall_ns());
         let signalling = self.follower.signalling(until_ns, BUDGET, &mut self.intake);
         news.flows.iter().for_each(|seen| self.intake.flow_seen(seen));
+        self.intake.overheard(&news.overheard);
+        let Self { desk, intake, .. } = self;
+        desk.serve(wall_ns(), |call, command| intake.command(call, command));
         self.command();
         let media = self.follower.media(BUDGET, &mut self.intake);
         let Self { bookmarks, follower, .. } = self;

@@ -10,7 +10,7 @@ mod streams;
 
 use std::sync::Arc;
 
-use earwitness_ipc::{Command, Erased, FlowSeen, Mark, VerdictChange};
+use earwitness_ipc::{Command, Erased, FlowSeen, Mark, Overheard, VerdictChange};
 use earwitness_segment::{LaneId, Record, RecordClass};
 use earwitness_voip::dialog::Seen;
 use earwitness_wire::{LinkType, Options, Parsed, Transport, Verdict};
@@ -18,6 +18,7 @@ use earwitness_wire::{LinkType, Options, Parsed, Transport, Verdict};
 use crate::call::media::{Arrival, ssrc_of};
 use crate::call::table::CallTable;
 use crate::call::{Call, LedgerGap};
+use crate::control::{self, Control, Outcome};
 use crate::metrics::Metrics;
 use recent::Recent;
 use signalling::Signalling;
@@ -45,10 +46,17 @@ pub struct Intake {
 
 impl Intake {
     #[must_use]
-    pub fn new(table: CallTable, wire: Options, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        mut table: CallTable,
+        control: control::Settings,
+        wire: Options,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let control = Control::new(control, Arc::clone(&metrics));
+        table.listen_to(control.payload_types());
         Self {
             table,
-            signalling: Signalling::new(Arc::clone(&metrics)),
+            signalling: Signalling::new(control, Arc::clone(&metrics)),
             streams: Streams::default(),
             recent: Recent::default(),
             wire,
@@ -116,19 +124,39 @@ impl Intake {
     }
 
     fn media(&mut self, lane: LaneId, record: &Record<'_>) {
-        let Self { recent, table, wire, metrics, .. } = self;
+        let Self { recent, table, wire, metrics, signalling, .. } = self;
         let pair = || parse(record, wire).map(|parsed| (parsed.src, parsed.dst));
         let Some(flow) = recent.flow(lane, record, pair) else { return };
+        let ssrc = ssrc_of(record.payload());
         let arrival = Arrival {
             lane,
             pos: record.pos,
             prev: record.meta.prev,
             ts_ns: record.meta.ts_ns,
-            ssrc: ssrc_of(record.payload()),
+            ssrc,
+            payload_type: ssrc.map(|_| record.payload()[1] & 0x7f),
             masked: record.meta.verdict == Verdict::Mask as u8,
         };
         let added = table.media_again(flow.src, flow.dst, &arrival, &mut flow.found);
         metrics.media(added.is_some());
+        let pair = (flow.src, flow.dst);
+        if let Some(heard) = table.heard(pair, arrival.ts_ns, record.payload()) {
+            signalling.keys(&heard, table);
+        }
+    }
+
+    /// Media that is masked and may have keys in it: they are in no file.
+    pub fn overheard(&mut self, packets: &[Overheard]) {
+        for packet in packets {
+            if let Some(heard) = self.table.overheard(packet) {
+                self.signalling.keys(&heard, &mut self.table);
+            }
+        }
+    }
+
+    /// Somebody on this machine asks for something. Returns what came of it.
+    pub fn command(&mut self, call: &str, command: &control::Command) -> Outcome {
+        self.signalling.command(call, command, &mut self.table)
     }
 
     fn mark(&mut self, record: &Record<'_>) {
@@ -157,9 +185,8 @@ impl Intake {
                     self.table.gap(&LedgerGap { from_ns, until_ns: to_ns, place, packets });
                 }
             }
-            Mark::Note { ts_ns, .. } | Mark::Stop { ts_ns } => {
-                self.heard_ns = self.heard_ns.max(ts_ns)
-            }
+            Mark::Note { text, .. } => self.signalling.note(&text, &mut self.table),
+            Mark::Stop { ts_ns } => self.heard_ns = self.heard_ns.max(ts_ns),
         }
     }
 
@@ -204,6 +231,7 @@ impl Intake {
         if !verdicts.is_empty() {
             commands.push(Command::Verdicts(verdicts));
         }
+        commands.extend(self.signalling.take_notes().into_iter().map(Command::Note));
         // Behind the verdicts: what is written before those hold is asked for when it is read.
         let erasures = self.table.erasures.take();
         if !erasures.is_empty() {

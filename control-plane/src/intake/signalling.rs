@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::formats::Formats;
 use crate::call::table::{CallTable, Opening};
 use crate::call::{Announced, CallSlot, Digit, Leg, LegIndex, Party, State};
+use crate::control::{Command, Control, Heard, Outcome};
 use crate::metrics::Metrics;
 
 /// Where a message lies in the log.
@@ -32,13 +33,15 @@ pub struct Signalling {
     legs: HashMap<CallSlot, LegId, Quick>,
     events: Vec<DialogEvent>,
     formats: Formats,
+    control: Control,
     metrics: Arc<Metrics>,
 }
 
 impl Signalling {
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub fn new(control: Control, metrics: Arc<Metrics>) -> Self {
         Self {
+            control,
             dialogs: Dialogs::new(Timeouts::default()),
             calls: HashMap::default(),
             legs: HashMap::default(),
@@ -77,6 +80,9 @@ impl Signalling {
         for flaw in message.flaws().iter() {
             self.metrics.sip_flaws.with_label_values(&[flaw.kind()]).inc();
         }
+        if self.control.dialled(seen, message, table) {
+            return;
+        }
         let mut events = std::mem::take(&mut self.events);
         let observed = self.dialogs.observe(seen, message, &mut events);
         for event in events.drain(..) {
@@ -84,6 +90,8 @@ impl Signalling {
         }
         self.events = events;
         self.keep_places(&observed, seen, places, table);
+        let slot = observed.dialog.and_then(|dialog| self.calls.get(&dialog.leg)).copied();
+        self.control.message(seen, message, slot, table);
         // Each is read once where dialogs read it: the others are of repeated messages, or of none that counts.
         let sdp = observed.sdp.or_else(|| {
             let body = sip::body::sdp(message)?;
@@ -132,10 +140,31 @@ impl Signalling {
 
     /// The table has ended or finished a call by itself: its dialogs are over, too.
     pub fn forget(&mut self, slot: CallSlot, at_ns: u64) {
+        self.control.forget(slot);
         let Some(leg) = self.legs.remove(&slot) else { return };
         self.calls.remove(&leg);
         let mut unheard = Vec::new();
         self.dialogs.end(leg, EndReason::External, at_ns, &mut unheard);
+    }
+
+    /// Media of a call that may have keys in it.
+    pub fn keys(&mut self, heard: &Heard<'_>, table: &mut CallTable) {
+        self.control.packet(heard, table);
+    }
+
+    /// A command for the call that has this id or Call-ID, or whose id begins so.
+    pub fn command(&mut self, call: &str, command: &Command, table: &mut CallTable) -> Outcome {
+        self.control.command(call, command, table)
+    }
+
+    /// A note of the log.
+    pub fn note(&mut self, text: &str, table: &mut CallTable) {
+        self.control.read_note(text, table);
+    }
+
+    /// What is to be noted in the log.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        self.control.notes.take()
     }
 
     fn apply(
@@ -167,14 +196,14 @@ impl Signalling {
                 announce(table, &mut self.formats, told, media);
             }
             EventKind::Digit { by, digit } => {
-                if let Some(call) = table.get_mut(slot) {
-                    call.add_digit(Digit {
-                        at_ns,
-                        party: *by,
-                        digit: digit.digit,
-                        duration_ms: digit.duration_ms.unwrap_or(0),
-                    });
-                }
+                let digit = Digit {
+                    at_ns,
+                    party: *by,
+                    digit: digit.digit,
+                    duration_ms: digit.duration_ms.unwrap_or(0),
+                };
+                let peer = cause.map(|(seen, _)| seen.src.ip());
+                self.control.digit(slot, digit, peer, table);
             }
             EventKind::SessionExpired => {
                 if let Some(call) = table.get_mut(slot) {

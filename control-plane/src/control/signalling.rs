@@ -1,0 +1,311 @@
+//! Commands in SIP: MESSAGE with a body, INVITE to a feature code, digits of INFO.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+
+use earwitness_voip::dialog::Seen;
+use earwitness_voip::sip::{self, Message, Method, StartLine};
+
+use super::keys::Key;
+use super::limits::{DIALLED_MAX, RECENT_MAX, SESSION_BYTES_MAX, SESSIONS_MAX};
+use super::request::{self, NoRequest, Request, who};
+use super::{Command, Control, Operation, Origin, Pad, Refusal};
+use crate::call::coverage::{By, Wanted};
+use crate::call::table::CallTable;
+use crate::call::{Call, CallSlot, Digit, Party};
+
+/// Which calls have a session id, and which messages were seen already.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    by_id: HashMap<String, Vec<CallSlot>>,
+    by_call: HashMap<CallSlot, String>,
+    /// Commands that were heard: each is sent again, and seen at several hops.
+    heard: VecDeque<HeardOnce>,
+    /// Call-IDs of calls to a feature code.
+    dialled: VecDeque<Vec<u8>>,
+    seed: foldhash::quality::RandomState,
+}
+
+/// One transaction at one hop.
+#[derive(Debug, Clone, Copy)]
+struct HeardOnce {
+    transaction: u64,
+    peer: IpAddr,
+    obeyed: bool,
+}
+
+impl Sessions {
+    pub(super) fn forget(&mut self, slot: CallSlot) {
+        let Some(id) = self.by_call.remove(&slot) else { return };
+        if let Some(calls) = self.by_id.get_mut(&id) {
+            calls.retain(|known| *known != slot);
+            if calls.is_empty() {
+                self.by_id.remove(&id);
+            }
+        }
+    }
+
+    fn add(&mut self, id: &[u8], slot: CallSlot) {
+        let id = sip::text(id.trim_ascii());
+        let known = self.by_call.get(&slot);
+        let fits = !id.is_empty() && id.len() <= SESSION_BYTES_MAX;
+        if !fits || known.is_some() || self.by_call.len() >= SESSIONS_MAX {
+            return;
+        }
+        self.by_id.entry(id.clone().into_owned()).or_default().push(slot);
+        self.by_call.insert(slot, id.into_owned());
+    }
+
+    /// Whether a command is heard for the first time: not from this peer before, nor obeyed at another hop.
+    fn is_new(&mut self, message: &Message<'_>, peer: IpAddr) -> bool {
+        let tag = message.from().tag.unwrap_or_default();
+        let transaction = self.seed.hash_one((message.call_id(), message.cseq().0, tag));
+        let is_it = |known: &HeardOnce| {
+            known.transaction == transaction && (known.obeyed || known.peer == peer)
+        };
+        if self.heard.iter().any(is_it) {
+            return false;
+        }
+        if self.heard.len() == RECENT_MAX {
+            self.heard.pop_front();
+        }
+        self.heard.push_back(HeardOnce { transaction, peer, obeyed: false });
+        true
+    }
+
+    /// The command that was heard last is obeyed.
+    fn obeyed(&mut self) {
+        if let Some(last) = self.heard.back_mut() {
+            last.obeyed = true;
+        }
+    }
+}
+
+impl Control {
+    /// A call to a feature code, which is a command and no call: true if the message was of one.
+    pub fn dialled(&mut self, seen: Seen, message: &Message<'_>, table: &mut CallTable) -> bool {
+        if self.sessions.dialled.iter().any(|known| known == message.call_id()) {
+            return true;
+        }
+        let StartLine::Request { method: Method::Invite, uri } = message.start else {
+            return false;
+        };
+        if message.to().tag.is_some() {
+            return false;
+        }
+        let user = sip::SipUri::parse(uri).and_then(|uri| uri.user);
+        let Some(operation) = user.and_then(|user| self.settings.codes.dialled(&unescaped(user)))
+        else {
+            return false;
+        };
+        let caller = who(message);
+        let found = caller.as_deref().and_then(|caller| call_of(table, caller));
+        let peer = seen.src.ip();
+        let command = Command {
+            operation,
+            at_ns: seen.ts_ns,
+            by: By::Dialled,
+            party: found.map(|(_, party)| party),
+            side: None,
+            who: caller,
+            from: Some(peer.to_string()),
+        };
+        let slot = found.map(|(slot, _)| slot);
+        let admitted = self.admit(peer, command.party);
+        let slot = match admitted.and_then(|()| slot.ok_or(Refusal::UnknownCall)) {
+            Ok(slot) => slot,
+            Err(refusal) => {
+                if self.sessions.is_new(message, peer) {
+                    self.refuse(slot, &command, refusal, table);
+                }
+                // Somebody calls that number: it is a call like any other.
+                return false;
+            }
+        };
+        if self.sessions.dialled.len() == DIALLED_MAX {
+            self.sessions.dialled.pop_front();
+        }
+        self.sessions.dialled.push_back(message.call_id().to_vec());
+        self.obey(slot, &command, table);
+        true
+    }
+
+    /// A message, and the call whose dialog it is in.
+    pub fn message(
+        &mut self,
+        seen: Seen,
+        message: &Message<'_>,
+        slot: Option<CallSlot>,
+        table: &mut CallTable,
+    ) {
+        match message.method() {
+            Method::Invite => self.learn_session(message, slot),
+            Method::Message if message.is_request() => {
+                if let Some(read) = request::read(message) {
+                    self.request(seen, message, slot, read, table);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn learn_session(&mut self, message: &Message<'_>, slot: Option<CallSlot>) {
+        if self.settings.allow.is_empty() || !matches!(message.status(), None | Some(200..=299)) {
+            return;
+        }
+        let Some(slot) = slot else { return };
+        let header = self.settings.session_header.clone();
+        if let Some(id) = message.header_by_name(header.as_bytes()).next() {
+            self.sessions.add(id, slot);
+        }
+    }
+
+    fn request(
+        &mut self,
+        seen: Seen,
+        message: &Message<'_>,
+        slot: Option<CallSlot>,
+        read: Result<Request, NoRequest>,
+        table: &mut CallTable,
+    ) {
+        let peer = seen.src.ip();
+        if !self.sessions.is_new(message, peer) {
+            return;
+        }
+        let (request, malformed) = match read {
+            Ok(request) => (request, false),
+            // What it asked for is not known; that it was refused is counted all the same.
+            Err(_) => {
+                let none = Request { operation: Operation::Pause, session_id: None, side: None };
+                (none, true)
+            }
+        };
+        let slots = self.meant(slot, request.session_id.as_deref());
+        let caller = who(message);
+        let party = |slot: CallSlot| party_of(table.get(slot)?, message, caller.as_deref());
+        let parties: Vec<(CallSlot, Option<Party>)> =
+            slots.iter().map(|slot| (*slot, party(*slot))).collect();
+        let command = |party| Command {
+            operation: request.operation,
+            at_ns: seen.ts_ns,
+            by: if slot.is_some() { By::DialogMessage } else { By::Message },
+            party,
+            side: request.side,
+            who: caller.clone(),
+            from: Some(peer.to_string()),
+        };
+        let first = parties.first().and_then(|(_, party)| *party);
+        let refusal = match self.admit(peer, first) {
+            _ if malformed => Some(Refusal::Malformed),
+            Err(Refusal::NotAllowed) => Some(Refusal::NotAllowed),
+            _ if parties.is_empty() => Some(Refusal::UnknownSession),
+            Err(refusal) => Some(refusal),
+            Ok(()) => None,
+        };
+        if let Some(refusal) = refusal {
+            self.refuse(slots.first().copied(), &command(first), refusal, table);
+            return;
+        }
+        self.sessions.obeyed();
+        for (slot, party) in parties {
+            self.obey(slot, &command(party), table);
+        }
+    }
+
+    /// The calls that are meant: that of the dialog, or all of the session.
+    fn meant(&self, slot: Option<CallSlot>, session_id: Option<&str>) -> Vec<CallSlot> {
+        match (slot, session_id) {
+            (Some(slot), _) => vec![slot],
+            (None, Some(id)) => self.sessions.by_id.get(id.trim()).cloned().unwrap_or_default(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// A digit of INFO. It is told in the call's row, unless it is hidden or part of a feature code.
+    pub fn digit(
+        &mut self,
+        slot: CallSlot,
+        digit: Digit,
+        peer: Option<IpAddr>,
+        table: &mut CallTable,
+    ) {
+        let Some(call) = table.get_mut(slot) else { return };
+        let hidden = call.coverage.wanted_at(digit.at_ns, digit.party);
+        if hidden == Wanted::Kept && !self.settings.mask_keys {
+            call.add_digit(digit);
+        }
+        let Some(peer) = peer.filter(|_| self.is_listening()) else { return };
+        let from_ns = digit.at_ns.saturating_sub(u64::from(digit.duration_ms) * 1_000_000);
+        let key = Key { key: digit.digit, from_ns, until_ns: digit.at_ns };
+        let pad = Pad { slot, party: digit.party, by: By::Info, stream: 0 };
+        if let Some(pressed) = self.keypads.press(pad, key, &self.settings.codes) {
+            self.pressed(pad, (peer, Origin::Log), &pressed, table);
+        }
+    }
+}
+
+/// `%23` is `#` (RFC 3261 section 19.1.2).
+fn unescaped(user: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(user.len());
+    let mut rest = user;
+    while let Some((first, behind)) = rest.split_first() {
+        let escaped = || {
+            let digits = std::str::from_utf8(behind.get(..2)?).ok()?;
+            u8::from_str_radix(digits, 16).ok()
+        };
+        match (*first == b'%').then(escaped).flatten() {
+            Some(byte) => {
+                plain.push(byte);
+                rest = &behind[2..];
+            }
+            None => {
+                plain.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    plain
+}
+
+/// The party that sent a message in or about a call.
+fn party_of(call: &Call, message: &Message<'_>, who: Option<&str>) -> Option<Party> {
+    let tag = message.from().tag.map(|tag| sip::text(tag).into_owned());
+    let has = |of: &Option<String>| tag.is_some() && *of == tag;
+    if call.legs.iter().any(|leg| has(&leg.from_tag)) {
+        return Some(Party::Caller);
+    }
+    if call.legs.iter().any(|leg| has(&leg.to_tag)) {
+        return Some(Party::Callee);
+    }
+    party_named(call, who?, |known, who| known == who)
+        .or_else(|| party_named(call, who?, |known, who| user(known) == user(who)))
+}
+
+fn party_named(call: &Call, who: &str, same: impl Fn(&str, &str) -> bool) -> Option<Party> {
+    let is = |known: &Option<String>| known.as_deref().is_some_and(|known| same(known, who));
+    match (is(&call.from), is(&call.to)) {
+        (true, false) => Some(Party::Caller),
+        (false, true) => Some(Party::Callee),
+        _ => None,
+    }
+}
+
+fn user(address: &str) -> &str {
+    address.split('@').next().unwrap_or(address)
+}
+
+/// The call in progress that somebody is a party of; of several the one that began last. By the whole address, or by its
+/// user alone where that is one call's only.
+fn call_of(table: &CallTable, who: &str) -> Option<(CallSlot, Party)> {
+    let open = || table.iter().filter(|call| call.ended_ns.is_none());
+    let named = |same: fn(&str, &str) -> bool| {
+        open().filter_map(move |call| Some((call, party_named(call, who, same)?)))
+    };
+    let exact = named(|known, who| known == who).max_by_key(|(call, _)| call.started_ns);
+    let by_user = || {
+        let mut found = named(|known, who| user(known) == user(who));
+        found.next().filter(|_| found.next().is_none())
+    };
+    exact.or_else(by_user).map(|(call, party)| (call.slot, party))
+}
