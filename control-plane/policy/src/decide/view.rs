@@ -29,10 +29,10 @@ impl View {
         };
         // What neither a domain nor a number of its own says, the other party's tenant may know.
         let known = callee.tenant.or(caller.tenant).or_else(through).or(policy.catch_all());
-        if caller.tenant.is_none() && !caller.is_outside {
+        if caller.tenant.is_none() && may_be_within(&facts.caller, known) {
             caller = policy.resolve(&facts.caller, known);
         }
-        if callee.tenant.is_none() && !callee.is_outside {
+        if callee.tenant.is_none() && may_be_within(&facts.callee, known) {
             callee = policy.resolve(&facts.callee, known);
         }
         let mut tenants = [None; TENANTS_PER_CALL_MAX];
@@ -102,6 +102,13 @@ impl View {
             tell.note(|| format!("came through {}, by {}", identity.text, identity.by.name()));
         }
     }
+}
+
+/// Whether the tenant can know more of a party than what all know: not of a public number in full.
+fn may_be_within(party: &PartyFacts<'_>, tenant: Option<TenantId>) -> bool {
+    let in_full =
+        |identity: &crate::facts::Identity<'_>| identity::split(identity.text).0.starts_with('+');
+    tenant.is_some() && !party.is_outside && !party.identities.iter().all(in_full)
 }
 
 fn tenant_of(policy: &Policy, place: Place) -> Option<TenantId> {

@@ -182,6 +182,8 @@ pub struct Policy {
     trunk_networks: CidrMap<TrunkId>,
     networks: CidrMap<(Option<TenantId>, NetworkKind)>,
     catch_all: Option<TenantId>,
+    /// Of who is of no tenant.
+    dialling: Dialling,
 }
 
 /// How much a set holds.

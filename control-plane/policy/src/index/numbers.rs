@@ -1,6 +1,5 @@
 //! Sets of numbers and beginnings of numbers.
 
-use std::borrow::Borrow;
 use std::collections::HashSet;
 
 use super::{Map, TenantId};
@@ -71,6 +70,7 @@ fn stem(entry: &str) -> (&str, bool) {
 /// A list of numbers, ranges and addresses.
 #[derive(Debug, Default)]
 pub struct NumberSet {
+    addresses: HashSet<Box<str>, foldhash::fast::RandomState>,
     exact: HashSet<Box<str>, foldhash::fast::RandomState>,
     prefixes: Prefixes<()>,
 }
@@ -78,7 +78,7 @@ pub struct NumberSet {
 impl NumberSet {
     pub fn add(&mut self, entry: &str, dialling: &Dialling) {
         if let (user, Some(host)) = identity::split(entry) {
-            self.exact.insert(identity::address(user, host).into());
+            self.addresses.insert(identity::address(user, host).into());
             return;
         }
         let (stem, is_prefix) = stem(entry);
@@ -91,25 +91,23 @@ impl NumberSet {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.prefixes.lengths.is_empty()
+        self.addresses.is_empty() && self.exact.is_empty() && self.prefixes.lengths.is_empty()
     }
 
     /// Whether a SIP address or a number is in it, as a tenant dials it.
     pub fn holds(&self, text: &str, dialling: &Dialling) -> bool {
         let (user, host) = identity::split(text);
-        let has = |key: &str| self.exact.contains(Borrow::<str>::borrow(key));
         if let Some(host) = host
-            && self.exact.iter().next().is_some()
-            && has(&identity::address(user, host))
+            && !self.addresses.is_empty()
+            && self.addresses.contains(identity::address(user, host).as_str())
         {
             return true;
         }
         let Some(number) = Number::read(user, dialling) else { return false };
         let forms = [Some(number), number.with_plus()];
-        forms
-            .into_iter()
-            .flatten()
-            .any(|number| has(number.as_str()) || self.prefixes.find(number.as_str()).is_some())
+        forms.into_iter().flatten().any(|number| {
+            self.exact.contains(number.as_str()) || self.prefixes.find(number.as_str()).is_some()
+        })
     }
 }
 

@@ -51,7 +51,8 @@ impl Policy {
         }
         let mut found = Resolved { is_anybody: true, ..Resolved::default() };
         for identity in party.identities {
-            found.is_anybody &= !self.says_where(identity);
+            // Only an address says more of whom nothing is known.
+            found.is_anybody &= address.is_none() || !says_where(identity);
             let place = self.place(identity, within);
             // Somebody goes before a range or a domain that a more trusted identity is only part of.
             if found.place.is_none()
@@ -72,15 +73,6 @@ impl Policy {
         }
         self.complete(&mut found);
         found
-    }
-
-    /// Whether the identity itself says inside or outside: a public number, a name at a known or foreign host.
-    fn says_where(&self, identity: &Identity<'_>) -> bool {
-        let (user, host) = identity::split(identity.text);
-        let is_public = Number::read(user, &Dialling::default()).is_some_and(|n| n.is_public());
-        // RFC 3323 section 4.1.1.3: nobody is called anonymous inside.
-        let foreign = |host: &str| host.ends_with(".invalid");
-        is_public || host.is_some_and(foreign)
     }
 
     fn by_address(&self, address: SocketAddr, found: &mut Resolved) {
@@ -147,16 +139,14 @@ impl Policy {
         {
             return Some(Place::Target(target));
         }
+        if user.starts_with('+')
+            && let Some(number) = Number::read(user, &self.dialling)
+        {
+            return self.public(&number);
+        }
         let domain = host.and_then(|host| self.domain(host));
         let tenant = domain.or(within).map(|tenant| &self.tenants[tenant.at()]);
-        let default;
-        let dialling = match tenant {
-            Some(tenant) => &tenant.dialling,
-            None => {
-                default = Dialling::default();
-                &default
-            }
-        };
+        let dialling = tenant.map_or(&self.dialling, |tenant| &tenant.dialling);
         let number = Number::read(user, dialling);
         if let (Some(id), Some(tenant), Some(number)) = (domain.or(within), tenant, number) {
             if let Some(target) = tenant.extensions.get(number.as_str()) {
@@ -167,14 +157,17 @@ impl Policy {
             }
         }
         if let Some(number) = number.filter(Number::is_public) {
-            let number = number.with_plus().unwrap_or(number);
-            if let Some(target) = self.numbers.get(number.as_str()) {
-                return Some(Place::Target(*target));
-            }
-            // A public number of nobody here is outside, whatever domain the telephone system writes behind it.
-            return self.ranges.find(number.as_str()).map(Place::Range);
+            return self.public(&number.with_plus().unwrap_or(number));
         }
         domain.map(Place::Domain)
+    }
+
+    /// A public number of nobody here is outside, whatever domain the telephone system writes behind it.
+    fn public(&self, number: &Number) -> Option<Place> {
+        if let Some(target) = self.numbers.get(number.as_str()) {
+            return Some(Place::Target(*target));
+        }
+        self.ranges.find(number.as_str()).map(Place::Range)
     }
 
     fn address(&self, user: &str, host: &str) -> Option<Target> {
@@ -207,4 +200,12 @@ impl Policy {
     pub(crate) const fn catch_all(&self) -> Option<TenantId> {
         self.catch_all
     }
+}
+
+/// Whether the identity itself says inside or outside: a public number, a name at a host that nobody is at.
+fn says_where(identity: &Identity<'_>) -> bool {
+    let (user, host) = identity::split(identity.text);
+    let is_public = Number::read(user, &Dialling::default()).is_some_and(|n| n.is_public());
+    // RFC 3323 section 4.1.1.3: nobody is called anonymous inside.
+    is_public || host.is_some_and(|host| host.ends_with(".invalid"))
 }
