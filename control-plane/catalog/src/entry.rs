@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::CatalogError;
-use crate::{CallRow, RecordingRow, Timestamp, json};
+use crate::{CallRow, RecordingRow, Timestamp};
 
 /// One thing to write. A batch is written whole or not at all, in its order.
 #[derive(Debug, Clone)]
@@ -100,5 +100,5 @@ impl TryFrom<Write> for Entry {
 }
 
 fn text(id: &str, row: &impl Serialize) -> Result<String, CatalogError> {
-    json::text(row).map_err(|source| CatalogError::Row { id: id.to_owned(), source })
+    serde_json::to_string(row).map_err(|source| CatalogError::Row { id: id.to_owned(), source })
 }

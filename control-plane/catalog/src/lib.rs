@@ -9,7 +9,6 @@ mod batch;
 mod entry;
 mod error;
 mod integrity;
-mod json;
 mod listing;
 mod policy_version;
 mod rows;
