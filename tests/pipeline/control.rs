@@ -16,7 +16,7 @@ use earwitness_fixtures::spec::{CallSpec, Party};
 use earwitness_fixtures::truth::Truth;
 use earwitness_tests::check::Wav;
 use earwitness_tests::needles::Needles;
-use earwitness_tests::program::{Container, Replayed};
+use earwitness_tests::program::{Container, Replayed, run};
 use serde_json::Value;
 
 const MS: u64 = 1_000_000;
@@ -516,4 +516,20 @@ fn masks() {
     let hidden = replayed.recordings[0]["hidden"].as_array().expect("a list");
     assert!(hidden.iter().any(|span| span["what"] == "keys"), "{hidden:?}");
     assert!(keys.start < keys.end);
+}
+
+/// POL-8: what cannot be done from the command line is one line, and says why.
+#[test]
+fn without_a_daemon_it_is_told() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let data_dir = folder.path().display().to_string();
+    for operation in ["start", "stop", "toggle", "pause", "resume", "mask", "unmask"] {
+        let output = run(&["call", operation, "17", "--data-dir", &data_dir]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains("no daemon serves") && told.contains("earwitness run"), "{told}");
+        let help = run(&["call", operation, "--help"]);
+        assert!(String::from_utf8_lossy(&help.stdout).contains("Examples:"));
+    }
 }
