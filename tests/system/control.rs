@@ -2,14 +2,20 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use earwitness_fixtures::codec::mu_law;
+use earwitness_fixtures::live::{Pace, Sender};
+use earwitness_fixtures::scene::Scene;
+use earwitness_fixtures::spec::{CallSpec, Party};
+use earwitness_fixtures::truth::Truth;
 use earwitness_tests::check::{Wav, milliseconds, nearest};
 use earwitness_tests::needles::Needles;
-use earwitness_tests::program::binary;
+use earwitness_tests::program::{binary, run};
 use serde_json::Value;
 
-use crate::daemon::list;
+use crate::daemon::{Daemon, PATIENCE, list};
+use crate::space::Space;
 
 /// How far a silence may be from where it was asked for.
 const APART_MS: i64 = 20;
@@ -129,5 +135,69 @@ fn check_secrets(folder: &Path, data_dir: &Path, recording: &Value) {
                 assert_eq!(found, 0, "{name}: {} has {found} pieces", path.display());
             }
         }
+    }
+}
+
+/// POL-8, idea 1: a pause from the command line is in the log; a daemon that is killed and starts again goes on in it.
+#[test]
+fn a_pause_outlives_the_daemon() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let mut daemon = Daemon::start(Space::new("p"), folder.path(), "");
+    let spec = CallSpec { talk_ms: 6_000, ..CallSpec::new(5) };
+    let frames: Vec<_> = Scene::new(vec![spec.clone()]).frames().collect();
+    let truth = Truth::of(&spec);
+    let sender = daemon.space.sending(move || {
+        let sender = Sender::open("span").expect("the span port is there");
+        sender.play(frames, Pace::Times(1.0)).expect("frames can be sent")
+    });
+    let data_dir = daemon.data_dir.clone();
+    let order = |operation: &str, expected: &str| {
+        let folder = data_dir.display().to_string();
+        let began = Instant::now();
+        loop {
+            let output = run(&["call", operation, &truth.call_id, "--data-dir", &folder]);
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            if output.status.success() {
+                assert!(said.contains(expected), "{operation}: {said}");
+                return;
+            }
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(began.elapsed() < PATIENCE, "{error}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    daemon.await_metrics("the call's media is read", |metrics| {
+        metrics.sum("earwitness_media_packets_total") > 60.0
+    });
+    order("pause", "done");
+    daemon.kill_control_plane();
+    // The next one knows it from the log.
+    order("pause", "already paused");
+    daemon.await_metrics("more comes", |metrics| {
+        metrics.sum("earwitness_media_packets_total") > 250.0
+    });
+    order("resume", "done");
+    sender.join().expect("all was sent");
+    let data_dir = daemon.stop_when_finished();
+    let recordings = list(&data_dir, "recordings");
+    assert_eq!(recordings.len(), 1, "{recordings:#?}");
+    let [(from, until)] = pauses(&recordings[0])[..] else { panic!("{recordings:#?}") };
+    assert!(until - from > 300, "{from} to {until} ms");
+    let wav = Wav::read(&data_dir.join(recordings[0]["path"].as_str().expect("a path")))
+        .expect("a recording");
+    for channel in &wav.channels {
+        let inside = (from + APART_MS) * PER_MS..(until - APART_MS) * PER_MS;
+        let inside = &channel[inside.start as usize..inside.end as usize];
+        assert!(inside.iter().all(|sample| *sample == 0), "heard between {from} and {until} ms");
+    }
+    // What was said a second before it is there, and nothing of what was said in it.
+    let spoken = truth.side(Party::Callee).pcm();
+    let said = |from: i64, until: i64| {
+        encoded(&spoken[(from * PER_MS) as usize..(until * PER_MS) as usize])
+    };
+    let open: usize = said(0, from - 200).found_below(&data_dir).iter().map(|file| file.1).sum();
+    assert!(open > 1_000, "the search does not find what is there: {open}");
+    for (path, found) in said(from + 200, until - 200).found_below(&data_dir) {
+        assert_eq!(found, 0, "{} has {found} pieces", path.display());
     }
 }
