@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use earwitness_fixtures::scene::Scene;
-use earwitness_fixtures::spec::{CallSpec, Scenario};
+use earwitness_fixtures::spec::{CallSpec, Digits, Scenario};
 use earwitness_fixtures::truth::Truth;
 use earwitness_tests::needles::Needles;
 use earwitness_tests::program::{Container, Replayed, run};
@@ -24,11 +24,17 @@ struct Outcome {
 
 impl Outcome {
     fn of(policy: &str, calls: Vec<CallSpec>) -> Self {
+        Self::with(policy, calls, "")
+    }
+
+    /// With `more` configuration.
+    fn with(policy: &str, calls: Vec<CallSpec>, more: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let file = folder.path().join("policy.json");
         std::fs::write(&file, policy).expect("the test's folder can be written");
         let scene = Scene::new(calls);
-        let config = format!("[recording]\ndefault = \"none\"\n[policy]\nfiles = [{file:?}]\n");
+        let config =
+            format!("[recording]\ndefault = \"none\"\n[policy]\nfiles = [{file:?}]\n{more}");
         let replayed = Replayed::of(scene.frames(), Container::default(), Some(&config));
         let call_ids = scene.truths().into_iter().map(|truth| truth.call_id).collect();
         Self { replayed, call_ids, _policy: folder }
@@ -199,11 +205,21 @@ fn office_phone_only() {
     story(example!("office-phone-only.json"), &told);
 }
 
-/// 002: "A user wants to be able to initiate a call recording session after the call has started": until then there is
-/// none.
+/// 002, POL-7: "A user wants to be able to initiate a call recording session after the call has started": by the code of
+/// the tenant, and not without it.
 #[test]
 fn on_demand() {
-    story(example!("on-demand.json"), &[(OUTSIDE, SALLY, false)]);
+    let mut specs = calls(&[(SALLY, OUTSIDE), (SALLY, OUTSIDE)]);
+    for spec in &mut specs {
+        spec.talk_ms = 4_000;
+    }
+    specs[1].digits = Digits::Info("*7".to_owned());
+    let outcome =
+        Outcome::with(example!("on-demand.json"), specs, "[control]\nallow = [\"10.0.0.0/8\"]\n");
+    assert_eq!(outcome.recorded(), [false, true]);
+    let recording = outcome.recordings(1)[0];
+    assert!(recording["duration_ms"].as_u64().expect("a number") < 3_900, "{recording:#}");
+    assert_eq!(recording["decision"]["rule"], "acme: on demand");
 }
 
 /// 002: "A support team wants to record incoming calls to track content/effectiveness of calls".

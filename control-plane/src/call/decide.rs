@@ -11,7 +11,7 @@ use earwitness_policy::{Answer, Demand, Explained, Facts, Fallback, Form, Outcom
 
 use super::binding::{OPEN, TsNs};
 use super::change::Change;
-use super::coverage::{BEGINNING, By, Cause, Coverage, PauseStyle, Terms};
+use super::coverage::{BEGINNING, By, Cause, Coverage, PauseStyle, Take, Terms};
 use super::known::Known;
 use super::table::CallTable;
 use super::{Call, CallSlot, Party};
@@ -135,14 +135,13 @@ impl Decision {
 }
 
 impl Call {
-    /// What was asked for during the call, as its takes tell.
+    /// What was asked for during the call, as its takes tell. That somebody ended one is no wish for the next facts: it
+    /// stays ended, whatever the rules say.
     pub(super) fn demand(&self) -> Demand {
-        let by_person = |by: By| !matches!(by, By::Policy | By::Limit);
-        let Some(last) = self.coverage.takes().last() else { return Demand::None };
-        match &last.ended {
-            Some(ended) if by_person(ended.by) => Demand::Stop,
-            None if by_person(last.begun.by) => Demand::Start,
-            _ => Demand::None,
+        let is_open = |take: &&Take| take.until_ns == OPEN;
+        match self.coverage.takes().last().filter(is_open).map(|take| take.begun.by) {
+            None | Some(By::Policy | By::Limit) => Demand::None,
+            Some(_) => Demand::Start,
         }
     }
 

@@ -6,6 +6,7 @@ use std::hash::Hash;
 
 use super::limits::{CODE_KEYS_MAX, KEY_PAUSE_NS, KEYPADS_MAX};
 use super::operation::Operation;
+use earwitness_policy::document::FeatureCodes;
 
 /// One key, and when it was pressed and released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,24 @@ impl Codes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.codes.is_empty()
+    }
+
+    /// Those of a tenant, each instead of the general one of its operation.
+    #[must_use]
+    pub fn with(&self, own: &FeatureCodes) -> Self {
+        let named = own.named();
+        let of_tenant = Operation::ALL.into_iter().filter_map(|operation| {
+            let (_, code) = named.iter().find(|(name, _)| *name == operation.name())?;
+            (!code.is_empty()).then(|| ((*code).to_owned(), operation))
+        });
+        let mut codes: Vec<(String, Operation)> = of_tenant.collect();
+        for (code, operation) in &self.codes {
+            let is_taken = |(known, what): &(String, Operation)| known == code || what == operation;
+            if !codes.iter().any(is_taken) {
+                codes.push((code.clone(), *operation));
+            }
+        }
+        Self { codes }
     }
 
     /// The operation that was dialled.

@@ -212,10 +212,18 @@ impl Control {
         }
     }
 
-    /// Whether keys mean anything.
+    /// Whether keys mean anything. The daemon has no codes where its tenants may have some.
     fn is_listening(&self) -> bool {
-        let Settings { allow, codes, mask_keys, .. } = &*self.settings;
-        (!allow.is_empty() && !codes.is_empty()) || *mask_keys
+        let Settings { allow, mask_keys, .. } = &*self.settings;
+        !allow.is_empty() || *mask_keys
+    }
+
+    /// The codes of a call: those of its tenant, and the general ones.
+    fn codes_of(&self, slot: CallSlot, table: &CallTable) -> Codes {
+        let decision = table.get(slot).and_then(|call| call.decision.as_ref());
+        let own = decision.and_then(|decision| decision.control.as_ref());
+        let general = &self.settings.codes;
+        own.map_or_else(|| general.clone(), |own| general.with(&own.on_demand.feature_codes))
     }
 
     /// Payload types whose audio is looked at for tones, by bit.
@@ -355,6 +363,10 @@ impl Control {
         }
         self.recent.push_back(news);
         let changed = table.change(slot, command.at_ns, change, cause(command));
+        if changed.is_ok() && matches!(change, Change::Begin { .. }) {
+            // The decision says so from now on.
+            table.decide_again(slot, command.at_ns);
+        }
         changed.map_or_else(|why: Unchanged| Outcome::Unchanged(why.name()), |()| Outcome::Done)
     }
 

@@ -120,7 +120,8 @@ impl Control {
             };
             hide_key(pad, &key, &command, table);
         }
-        let Some(pressed) = self.keypads.press(pad, key, &self.settings.codes) else { return };
+        let codes = self.codes_of(pad.slot, table);
+        let Some(pressed) = self.keypads.press(pad, key, &codes) else { return };
         if table.get(pad.slot).is_some_and(|call| is_own(call, pad.party, &heard.src)) {
             self.pressed(pad, (peer, heard.origin), &pressed, table);
         } else {

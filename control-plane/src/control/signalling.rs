@@ -239,7 +239,8 @@ impl Control {
         let from_ns = digit.at_ns.saturating_sub(u64::from(digit.duration_ms) * 1_000_000);
         let key = Key { key: digit.digit, from_ns, until_ns: digit.at_ns };
         let pad = Pad { slot, party: digit.party, by: By::Info, stream: 0 };
-        if let Some(pressed) = self.keypads.press(pad, key, &self.settings.codes) {
+        let codes = self.codes_of(slot, table);
+        if let Some(pressed) = self.keypads.press(pad, key, &codes) {
             self.pressed(pad, (peer, Origin::Log), &pressed, table);
         }
     }

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Keys pressed, or a number dialled, during a call. Empty: there is no such code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Keys pressed, or a number dialled, during a call. Empty: as `[control]` of the daemon has it, where pause is `*48`
+/// and resume `*49` (003).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeatureCodes {
     pub start: String,
@@ -15,22 +16,6 @@ pub struct FeatureCodes {
     pub resume: String,
     pub mask: String,
     pub unmask: String,
-}
-
-impl Default for FeatureCodes {
-    fn default() -> Self {
-        let none = String::new;
-        Self {
-            start: none(),
-            stop: none(),
-            toggle: none(),
-            // 003, Feature Access Codes.
-            pause: "*48".to_owned(),
-            resume: "*49".to_owned(),
-            mask: none(),
-            unmask: none(),
-        }
-    }
 }
 
 impl FeatureCodes {

@@ -29,7 +29,7 @@ fn everything_that_is_wrong_is_named() {
               "domains": { "onnet": ["a b"] }, "numbers": ["+49*3"],
               "numbering": { "national_prefix": "x" },
               "call_recording": { "account": {}, "inbound": { "onnet": { "time_limit": 0, "record_sample_rate": 7 } } },
-              "on_demand": { "feature_codes": { "start": "*4", "stop": "hello" } },
+              "on_demand": { "feature_codes": { "start": "*4", "stop": "hello", "pause": "*48", "resume": "*49" } },
               "users": [{ "id": "u", "identities": ["nobody"], "numbers": ["abc"] }, { "id": "u" }, {}],
               "devices": [{ "id": "d", "owner": "nobody", "addresses": ["10.0.0.256"] }],
               "queues": [{ "id": "q", "agents": [{ "user": "nobody" }, { "user": "u" }, { "user": "u" }] }],
