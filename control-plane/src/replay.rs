@@ -14,7 +14,7 @@ use earwitness_line::limits::OVERHEARD_TONES_BYTES_MAX;
 use earwitness_line::pcap::{Merge, Omissions, PcapError, Reader};
 use earwitness_line::region::Residence;
 use earwitness_line::{Door, Line, LineError, LineOptions, Unmatched};
-use earwitness_segment::Packing;
+use earwitness_segment::{Packing, Placing};
 
 use crate::call::Call;
 use crate::config::{Config, ConfigError, UnmatchedMedia};
@@ -38,12 +38,14 @@ const PENDING_MAX: usize = 256;
 const TOGETHER_NS: u64 = 5_000_000_000;
 /// So many calls do not wait.
 const TOGETHER_MAX: usize = 1024;
-/// RFC 3551 section 4.2: how often a voice sends, if nothing else is said.
-const PACKET_NS: u64 = 20_000_000;
 /// Packets between two looks at the clock, for progress.
 const PACKETS_BETWEEN_LOOKS: u64 = 4096;
 /// The segment that is written is in memory, and here nobody waits for the next one.
 const SEGMENT_MIB_MAX: u32 = 16;
+/// Media that is sorted by flows before it is written: a quarter of a second of 1,000 calls.
+const GATHER_BYTES_MAX: usize = 8 * MIB;
+/// Of the media ring, the part in which it waits at most.
+const GATHER_DIVISOR: usize = 4;
 /// Memory of the ring that holds undecided media.
 const MIB: usize = 1 << 20;
 
@@ -195,6 +197,8 @@ fn open_line(config: &Config, data_dir: &Path) -> Result<Line, ReplayError> {
     options.drain.media.segment_bytes = u64::from(capture.segment_mib.min(SEGMENT_MIB_MAX)) << 20;
     // What is packed would be unpacked a moment later.
     options.drain.signalling.packing = Packing::Plain;
+    options.drain.media.placing = Placing::Written;
+    options.drain.gather_bytes = GATHER_BYTES_MAX.min(options.rings.media_bytes / GATHER_DIVISOR);
     // Nothing is lost by paging here: the files wait. Most replays use little of the ring.
     options.rings.residence = Residence::Pageable;
     Line::open(options).map_err(|source| ReplayError::Line { source })
@@ -257,7 +261,12 @@ impl Run<'_> {
 
     /// Moves the line to now and lets the intake read what it wrote.
     fn step(&mut self) -> Result<(), ReplayError> {
-        self.line.run(self.now_ns);
+        if self.intake.is_tick_due(self.now_ns) {
+            // Timeouts ask when media was last heard.
+            self.line.settle(self.now_ns);
+        } else {
+            self.line.run(self.now_ns);
+        }
         self.follow()?;
         self.intake.tick(self.now_ns);
         self.command()?;
@@ -270,6 +279,7 @@ impl Run<'_> {
             return Ok(());
         }
         // Media whose verdict has just become known leaves the ring first.
+        self.line.settle(self.now_ns);
         self.step()?;
         let paused_ns = ts_ns - self.now_ns;
         if paused_ns >= HOLE_NS {
@@ -361,13 +371,14 @@ impl Run<'_> {
     }
 }
 
-/// Hands calls to the pool so that those come one after the other whose packets lie side by side in the log: each
-/// sends at a time of its own of every interval, and goes on doing so.
+/// Hands calls to the pool so that those come one after the other whose packets lie side by side in the log: in the
+/// order in which their media began.
 #[expect(clippy::vec_box, reason = "calls move from queue to queue in their boxes")]
 fn submit(calls: &mut Vec<Box<Call>>, pool: &mut FinishPool) {
     calls.sort_by_cached_key(|call| {
-        let voice = call.media.flows.iter().find(|flow| !flow.ssrcs.is_empty());
-        voice.map(|flow| flow.last_ns % PACKET_NS)
+        let begins = call.media.flows.iter().map(|flow| flow.first_ns).min();
+        let ends = call.media.flows.iter().flat_map(|flow| &flow.chains).map(|chain| chain.last);
+        (begins, ends.max())
     });
     calls.drain(..).for_each(|call| pool.submit(call));
 }

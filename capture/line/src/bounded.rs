@@ -96,21 +96,24 @@ impl<K: Key, V> Bounded<K, V> {
     /// The entry of `key`, made by `make` if there is none; another may go for it.
     #[inline]
     pub fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        self.entry_hashed(&key, self.hash(&key), make)
+        self.entry_hashed(&key, self.hash(&key), |_| make())
     }
 
-    /// As [`Bounded::entry`], of a key whose hash is known.
+    /// As [`Bounded::entry`], of a key whose hash is known; what is made may depend on other entries.
     #[inline]
-    pub fn entry_hashed(&mut self, key: &K, hash: Hash, make: impl FnOnce() -> V) -> &mut V {
+    pub fn entry_hashed(&mut self, key: &K, hash: Hash, make: impl FnOnce(&Self) -> V) -> &mut V {
         let slot = match self.find_hashed(key, hash) {
             Some(slot) => {
                 self.slots[slot].used.set(true);
                 slot
             }
-            None => match self.add(*key, make(), |_| true) {
-                Ok(slot) => slot,
-                Err(Full) => unreachable!("any entry may go"),
-            },
+            None => {
+                let value = make(self);
+                match self.add(*key, value, |_| true) {
+                    Ok(slot) => slot,
+                    Err(Full) => unreachable!("any entry may go"),
+                }
+            }
         };
         &mut self.slots[slot].entry.as_mut().expect("just found or added").1
     }

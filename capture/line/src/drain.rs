@@ -79,7 +79,7 @@ impl<L: DelayLine> Drain<L> {
         let mut drain = Self {
             gates: Vec::new(),
             inner: Vec::new(),
-            exit: Exit::new(signalling, media, options.unmatched, options.overheard_bytes),
+            exit: Exit::new(signalling, media, &options),
             gaps: Gaps::default(),
             lost_elsewhere: LostBy::default(),
             door: Door::default(),
@@ -146,12 +146,32 @@ impl<L: DelayLine> Drain<L> {
         }
         self.expire(now_ns);
         self.exit.signalling.flush(now_ns, 0);
-        self.exit.media.flush(now_ns, self.options.flush_ns);
+        if self.options.gather_bytes == 0 {
+            self.exit.media.flush(now_ns, self.options.flush_ns);
+        } else if self.gathered_bytes() > self.options.gather_bytes {
+            self.write_gathered();
+        }
         if self.options.housekeeping == Housekeeping::Inline {
             self.keep_house(now_ns);
         }
         self.note_gap(now_ns);
         self.exit.signalling.set_heard(heard.unwrap_or(now_ns));
+    }
+
+    /// Writes what was gathered, and makes all media visible that was looked at.
+    pub fn settle(&mut self, now_ns: u64) {
+        self.write_gathered();
+        self.exit.media.flush(now_ns, 0);
+    }
+
+    fn write_gathered(&mut self) {
+        self.gates.iter_mut().for_each(|gate| gate.settle(&mut self.exit));
+        self.inner.iter_mut().for_each(|gate| gate.settle(&mut self.exit));
+    }
+
+    fn gathered_bytes(&self) -> usize {
+        let bytes = self.gates.iter().map(Gate::gathered_bytes).sum::<usize>();
+        bytes + self.inner.iter().map(Gate::gathered_bytes).sum::<usize>()
     }
 
     /// Takes over what a command says of verdicts and connections; what waited for a verdict leaves.
@@ -180,6 +200,11 @@ impl<L: DelayLine> Drain<L> {
     }
 
     fn change(&mut self, change: &VerdictChange) {
+        // What was let in goes by what was said until now; of times that are masked only the last change is known.
+        let is_masked = self.exit.verdicts.get(&change.dst) == Some(Verdict::Mask);
+        if is_masked || change.verdict == Some(Verdict::Ignore) {
+            self.write_gathered();
+        }
         let Self { gates, inner, exit, .. } = self;
         if matches!(change.verdict, None | Some(Verdict::Undecided)) {
             gates.iter_mut().for_each(|gate| gate.conclude(&change.dst, exit));

@@ -18,7 +18,7 @@ use crate::{
     lane::{Lane, Refusal},
     ledger::Ledger,
     mask::mask,
-    options::Unmatched,
+    options::{DrainOptions, Unmatched},
     producer::Producer,
     ring::Meta,
     verdicts::Verdicts,
@@ -50,8 +50,27 @@ pub(crate) struct Exit {
     pub(crate) flows: Flows,
     unmatched: Unmatched,
     pub(crate) overheard: Ears,
+    /// Media that may be written is gathered.
+    gathers: bool,
     /// What is left of a masked frame.
     masked: Vec<u8>,
+}
+
+/// What becomes of media that is looked at for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    Left,
+    Stays(Stay),
+    /// It may be written, and is gathered.
+    Admitted(Pass),
+}
+
+/// A record may be written together with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pass {
+    /// The number of its flow.
+    pub(crate) flow: u32,
+    pub(crate) verdict: Verdict,
 }
 
 /// What a record waits for.
@@ -74,12 +93,7 @@ enum End {
 }
 
 impl Exit {
-    pub(crate) fn new(
-        signalling: Lane,
-        media: Lane,
-        unmatched: Unmatched,
-        overheard_bytes: usize,
-    ) -> Self {
+    pub(crate) fn new(signalling: Lane, media: Lane, options: &DrainOptions) -> Self {
         Self {
             signalling,
             media,
@@ -89,8 +103,9 @@ impl Exit {
             ledger: Ledger::default(),
             lost: LostBy::default(),
             flows: Flows::new(),
-            unmatched,
-            overheard: Ears::new(overheard_bytes),
+            unmatched: options.unmatched,
+            gathers: options.gather_bytes > 0,
+            overheard: Ears::new(options.overheard_bytes),
             masked: Vec::new(),
         }
     }
@@ -108,9 +123,9 @@ impl Exit {
     /// Media is looked at for the first time: it leaves by its verdict. Without one it waits, and masked it waits, too. An
     /// undecided flow is announced once. `hash` is that of the key among the flows.
     #[inline(always)]
-    pub(crate) fn arrive(&mut self, held: &Held<'_>, key: &FlowKey, hash: Hash) -> Option<Stay> {
+    pub(crate) fn arrive(&mut self, held: &Held<'_>, key: &FlowKey, hash: Hash) -> Arrival {
         let flow = self.flows.of_hashed(key, hash);
-        let end = match flow.verdict(key, &self.verdicts) {
+        let admitted = match flow.verdict(key, &self.verdicts) {
             Verdict::Undecided => {
                 let counters = self.ledger.of(held.meta.source);
                 counters.held += u64::from(held.meta.packets);
@@ -118,24 +133,32 @@ impl Exit {
                     flow.announced = self.announcements.push(held, &key.pair());
                     counters.flows_seen += u64::from(flow.announced);
                 }
-                return Some(Stay::Undecided);
+                return Arrival::Stays(Stay::Undecided);
             }
             // What came before it was masked is not.
             Verdict::Mask
                 if self.verdicts.at(&key.pair().dst, held.meta.ts_ns) == Some(Verdict::Record) =>
             {
-                store(&mut self.media, flow, held, Verdict::Record)
+                true
             }
             Verdict::Mask => {
                 self.ledger.of(held.meta.source).held += u64::from(held.meta.packets);
                 self.overheard.push(held, &key.pair());
-                return Some(Stay::Masked);
+                return Arrival::Stays(Stay::Masked);
             }
-            Verdict::Ignore => End::Ignored,
-            Verdict::Record => store(&mut self.media, flow, held, Verdict::Record),
+            Verdict::Ignore => false,
+            Verdict::Record => true,
+        };
+        let end = match admitted {
+            true if self.gathers => {
+                self.ledger.of(held.meta.source).held += u64::from(held.meta.packets);
+                return Arrival::Admitted(admit(flow, Verdict::Record));
+            }
+            true => store(&mut self.media, flow, held, Verdict::Record),
+            false => End::Ignored,
         };
         self.count(held, end);
-        None
+        Arrival::Left
     }
 
     /// Media without endpoints: steering puts only UDP into its line; one that says otherwise is not believed.
@@ -143,28 +166,62 @@ impl Exit {
         self.count(held, End::Unmatched);
     }
 
-    /// Media that waited leaves, by the verdict that there is now, or without.
-    pub(crate) fn depart(&mut self, held: &Held<'_>, key: &FlowKey, reason: Reason) {
-        self.ledger.of(held.meta.source).held -= u64::from(held.meta.packets);
+    /// Media that waited leaves, by the verdict that there is now, or without; or it is gathered.
+    pub(crate) fn depart(
+        &mut self,
+        held: &Held<'_>,
+        key: &FlowKey,
+        reason: Reason,
+    ) -> Option<Pass> {
         // A denial that found no place in the table looks like no entry.
         let keep = self.unmatched == Unmatched::Keep && self.verdicts.knows_all_denials();
         let flow = self.flows.of(key);
-        let verdict = match flow.verdict(key, &self.verdicts) {
-            Verdict::Undecided => Verdict::Undecided,
-            // It may have changed since this came.
-            now => self.verdicts.at(&key.pair().dst, held.meta.ts_ns).unwrap_or(now),
-        };
-        let end = match verdict {
+        let end = match verdict_at(flow, key, &self.verdicts, held) {
             Verdict::Ignore => End::Ignored,
-            Verdict::Record => store(&mut self.media, flow, held, Verdict::Record),
-            Verdict::Mask => store_masked(&mut self.media, flow, held, &mut self.masked),
-            Verdict::Undecided if keep => store(&mut self.media, flow, held, Verdict::Undecided),
-            Verdict::Undecided => match reason {
+            Verdict::Undecided if !keep => match reason {
                 Reason::Expired => End::Unmatched,
                 Reason::Pressed | Reason::Decided => End::VerdictLate,
             },
+            verdict if self.gathers => return Some(admit(flow, verdict)),
+            Verdict::Mask => store_masked(&mut self.media, flow, held, &mut self.masked),
+            verdict => store(&mut self.media, flow, held, verdict),
         };
+        self.ledger.of(held.meta.source).held -= u64::from(held.meta.packets);
         self.count(held, end);
+        None
+    }
+
+    /// Records of one flow that were gathered leave, each by the verdict that there is now of its time, or by the one that
+    /// let it in.
+    #[inline]
+    pub(crate) fn write<'l>(
+        &mut self,
+        key: &FlowKey,
+        records: impl Iterator<Item = (Held<'l>, Verdict)>,
+    ) {
+        let Self { flows, verdicts, media, ledger, lost, overheard, masked, .. } = self;
+        let flow = flows.of(key);
+        for (held, admitted) in records {
+            ledger.of(held.meta.source).held -= u64::from(held.meta.packets);
+            let verdict = match (verdict_at(flow, key, verdicts, &held), admitted) {
+                (Verdict::Undecided, admitted) => admitted,
+                // What was masked when it was let in stays so.
+                (Verdict::Record, Verdict::Mask) => Verdict::Mask,
+                (now, _) => now,
+            };
+            if verdict == Verdict::Mask && admitted != verdict {
+                overheard.push(&held, &key.pair());
+            }
+            let announced = flow.announced;
+            let end = match verdict {
+                Verdict::Ignore => End::Ignored,
+                Verdict::Mask => store_masked(media, flow, &held, masked),
+                verdict => store(media, flow, &held, verdict),
+            };
+            // The flow may have been announced since the record was let in.
+            flow.announced = announced;
+            count(ledger, lost, &held, end);
+        }
     }
 
     /// A fragment, which only its datagram can tell the kind of.
@@ -195,31 +252,50 @@ impl Exit {
 
     #[inline(always)]
     fn count(&mut self, held: &Held<'_>, end: End) {
-        if let End::Stored { bytes } = end {
-            let counters = self.ledger.of(held.meta.source);
-            counters.stored += u64::from(held.meta.packets);
-            counters.stored_bytes += bytes as u64;
-        } else {
-            self.count_dropped(held.meta.source, held.meta.packets.into(), end);
-        }
+        count(&mut self.ledger, &mut self.lost, held, end);
     }
+}
 
-    #[inline(never)]
-    fn count_dropped(&mut self, source: u8, packets: u64, end: End) {
-        let counters = self.ledger.of(source);
-        let (here, everywhere) = match end {
-            End::Stored { .. } => return,
-            End::Ignored => return counters.ignored += packets,
-            End::Unmatched => return counters.unmatched += packets,
-            End::VerdictLate => (&mut counters.lost.verdict_late, &mut self.lost.verdict_late),
-            End::Refused(Refusal::Disk) => (&mut counters.lost.disk, &mut self.lost.disk),
-            End::Refused(Refusal::Oversize) => {
-                (&mut counters.lost.oversize, &mut self.lost.oversize)
-            }
-        };
-        *here += packets;
-        *everywhere += packets;
+#[inline(always)]
+fn count(ledger: &mut Ledger, lost: &mut LostBy, held: &Held<'_>, end: End) {
+    if let End::Stored { bytes } = end {
+        let counters = ledger.of(held.meta.source);
+        counters.stored += u64::from(held.meta.packets);
+        counters.stored_bytes += bytes as u64;
+    } else {
+        count_dropped(ledger, lost, held.meta.source, held.meta.packets.into(), end);
     }
+}
+
+#[inline(never)]
+fn count_dropped(ledger: &mut Ledger, lost: &mut LostBy, source: u8, packets: u64, end: End) {
+    let counters = ledger.of(source);
+    let (here, everywhere) = match end {
+        End::Stored { .. } => return,
+        End::Ignored => return counters.ignored += packets,
+        End::Unmatched => return counters.unmatched += packets,
+        End::VerdictLate => (&mut counters.lost.verdict_late, &mut lost.verdict_late),
+        End::Refused(Refusal::Disk) => (&mut counters.lost.disk, &mut lost.disk),
+        End::Refused(Refusal::Oversize) => (&mut counters.lost.oversize, &mut lost.oversize),
+    };
+    *here += packets;
+    *everywhere += packets;
+}
+
+/// The verdict on the flow now, of the time at which the record came: it may have changed since.
+#[inline]
+fn verdict_at(flow: &mut Flow, key: &FlowKey, verdicts: &Verdicts, held: &Held<'_>) -> Verdict {
+    match flow.verdict(key, verdicts) {
+        Verdict::Undecided => Verdict::Undecided,
+        now => verdicts.at(&key.pair().dst, held.meta.ts_ns).unwrap_or(now),
+    }
+}
+
+/// The flow has a record that will be written.
+#[inline(always)]
+fn admit(flow: &mut Flow, verdict: Verdict) -> Pass {
+    flow.announced = verdict == Verdict::Undecided;
+    Pass { flow: flow.number, verdict }
 }
 
 #[inline(always)]

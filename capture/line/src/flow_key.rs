@@ -38,6 +38,12 @@ impl FlowKey {
         }
     }
 
+    /// The other direction.
+    #[inline]
+    pub(crate) fn reversed(&self) -> Self {
+        Self { src: self.dst, dst: self.src, ports: self.ports.rotate_left(16) }
+    }
+
     /// The same as endpoints.
     #[inline]
     pub(crate) fn pair(&self) -> Pair {
@@ -107,6 +113,7 @@ mod tests {
         let Pair { src, dst } = v4(7, 4002).pair();
         assert_eq!(src, Endpoint::v4([10, 0, 0, 1], 4000));
         assert_eq!(dst, Endpoint::v4([10, 0, 0, 7], 4002));
+        assert_eq!(v4(7, 4002).reversed().pair(), Pair { src: dst, dst: src });
         let Pair { src, dst } = v6(7, 4002).pair();
         assert_eq!(src.to_string(), "[2001:db8::1]:4000");
         assert_eq!(dst.to_string(), "[2001:db8:0:7::2]:4002");

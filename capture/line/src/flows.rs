@@ -13,7 +13,7 @@ use crate::{
 /// Source and destination of media, and what was written of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flow {
-    /// In records; unique until the numbers wrap. 0 is no flow.
+    /// In records; unique until the numbers wrap. That of the flow back differs in the lowest bit alone. 0 is no flow.
     pub(crate) number: u32,
     /// A `FlowSeen` went out since the flow was last decided.
     pub(crate) announced: bool,
@@ -79,10 +79,16 @@ impl Flows {
     #[inline]
     pub(crate) fn of_hashed(&mut self, key: &FlowKey, hash: Hash) -> &mut Flow {
         let numbered = &mut self.numbered;
-        self.table.entry_hashed(key, hash, || {
-            *numbered = numbered.wrapping_add(1).max(1);
+        self.table.entry_hashed(key, hash, |others| {
+            let number = match others.get(&key.reversed()) {
+                Some(back) => back.number ^ 1,
+                None => {
+                    *numbered = numbered.wrapping_add(2).max(2);
+                    *numbered
+                }
+            };
             Flow {
-                number: *numbered,
+                number,
                 announced: false,
                 verdict: Verdict::Undecided,
                 generation: 0,

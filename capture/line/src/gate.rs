@@ -14,9 +14,10 @@ use earwitness_wire::{Endpoint, Verdict};
 
 use crate::{
     bounded::Hash,
-    exit::{Exit, Reason, Stay},
+    exit::{Arrival, Exit, Reason, Stay},
     flow_key::FlowKey,
-    held::{DelayLine, Held, Hint},
+    gathered::{Admitted, Gathered},
+    held::{DelayLine, Hint},
     limits::{
         BATCH_RECORDS, LINE_FREE_DIVISOR, RELEASE_RECORDS, WAITING_MAX, WAITING_RECORD_BYTES,
     },
@@ -32,6 +33,7 @@ pub(crate) struct Gate<L> {
     waiting: Waiting,
     /// Masked, until it is too late for another word.
     masked: Waiting,
+    gathered: Gathered,
 }
 
 impl<L: DelayLine> Gate<L> {
@@ -39,7 +41,8 @@ impl<L: DelayLine> Gate<L> {
         let records = usize::try_from(line.capacity()).unwrap_or(usize::MAX) / WAITING_RECORD_BYTES;
         let records = records.clamp(1, WAITING_MAX);
         let scanned = line.released();
-        Self { line, scanned, waiting: Waiting::new(records), masked: Waiting::new(records) }
+        let (waiting, masked) = (Waiting::new(records), Waiting::new(records));
+        Self { line, scanned, waiting, masked, gathered: Gathered::default() }
     }
 
     pub(crate) fn line(&self) -> &L {
@@ -101,11 +104,13 @@ impl<L: DelayLine> Gate<L> {
         // Here, where most of the time passes: `look_ahead` would be there before what it asked for.
         self.line.look_ahead(position);
         match media {
-            Some((key, hash)) => {
-                if let Some(stay) = exit.arrive(&held, key, *hash) {
-                    self.wait(Waiter { position, ts_ns }, key, stay, exit);
+            Some((key, hash)) => match exit.arrive(&held, key, *hash) {
+                Arrival::Left => {}
+                Arrival::Stays(stay) => self.wait(Waiter { position, ts_ns }, key, stay, exit),
+                Arrival::Admitted(pass) => {
+                    self.gathered.push(Admitted { pass, position }, (next - position) as usize);
                 }
-            }
+            },
             None => self.scan_other(exit),
         }
         self.scanned = next;
@@ -113,12 +118,13 @@ impl<L: DelayLine> Gate<L> {
 
     #[inline(never)]
     fn wait(&mut self, waiter: Waiter, key: &FlowKey, stay: Stay, exit: &mut Exit) {
+        let Self { line, waiting, masked, gathered, .. } = self;
         let waiting = match stay {
-            Stay::Undecided => &mut self.waiting,
-            Stay::Masked => &mut self.masked,
+            Stay::Undecided => waiting,
+            Stay::Masked => masked,
         };
         if waiting.is_full() {
-            leave_first(&self.line, waiting, exit, Reason::Pressed);
+            leave_first(line, waiting, gathered, exit, Reason::Pressed);
         }
         waiting.push(waiter, &key.pair().dst);
     }
@@ -138,30 +144,30 @@ impl<L: DelayLine> Gate<L> {
         if matches!(exit.verdicts.get(dst), None | Some(Verdict::Undecided)) {
             return;
         }
-        let line = &self.line;
-        leave_all(line, &mut self.waiting, dst, exit);
+        let Self { line, waiting, masked, gathered, .. } = self;
+        leave_all(line, waiting, gathered, dst, exit);
         if exit.verdicts.get(dst) != Some(Verdict::Mask) {
-            leave_all(line, &mut self.masked, dst, exit);
+            leave_all(line, masked, gathered, dst, exit);
         }
         self.release();
     }
 
     /// The verdict on `dst` is about to be withdrawn: what is masked by it leaves while it is known.
     pub(crate) fn conclude(&mut self, dst: &Endpoint, exit: &mut Exit) {
-        leave_all(&self.line, &mut self.masked, dst, exit);
+        leave_all(&self.line, &mut self.masked, &mut self.gathered, dst, exit);
         self.release();
     }
 
     /// What came undecided at or before `until_ns` has waited long enough.
     pub(crate) fn expire(&mut self, until_ns: u64, exit: &mut Exit) {
-        if leave_until(&self.line, &mut self.waiting, until_ns, exit) {
+        if leave_until(&self.line, &mut self.waiting, &mut self.gathered, until_ns, exit) {
             self.release();
         }
     }
 
     /// The same of what is masked.
     pub(crate) fn expire_masked(&mut self, until_ns: u64, exit: &mut Exit) {
-        if leave_until(&self.line, &mut self.masked, until_ns, exit) {
+        if leave_until(&self.line, &mut self.masked, &mut self.gathered, until_ns, exit) {
             self.release();
         }
     }
@@ -170,9 +176,38 @@ impl<L: DelayLine> Gate<L> {
     pub(crate) fn empty(&mut self, exit: &mut Exit) {
         for waiting in [&mut self.waiting, &mut self.masked] {
             while waiting.front().is_some() {
-                leave_first(&self.line, waiting, exit, Reason::Pressed);
+                leave_first(&self.line, waiting, &mut self.gathered, exit, Reason::Pressed);
             }
         }
+        self.settle(exit);
+        self.release();
+    }
+
+    /// Bytes of the line that wait for others of their flow.
+    pub(crate) fn gathered_bytes(&self) -> usize {
+        self.gathered.bytes()
+    }
+
+    /// What was gathered leaves, flow by flow.
+    pub(crate) fn settle(&mut self, exit: &mut Exit) {
+        if self.gathered.bytes() == 0 {
+            return;
+        }
+        let line = &self.line;
+        let records = self.gathered.take();
+        let mut ahead = records.iter().skip(BATCH_RECORDS);
+        for of_flow in records.chunk_by(|one, next| one.pass.flow == next.pass.flow) {
+            let Some(key) = line.peek(of_flow[0].position).and_then(|held| held.flow_key()) else {
+                unreachable!("what was let in has endpoints")
+            };
+            let held = of_flow.iter().map(|record| {
+                ahead.next().inspect(|next| line.expect(next.position));
+                let held = line.peek(record.position).expect("what is gathered is not released");
+                (held, record.pass.verdict)
+            });
+            exit.write(&key, held);
+        }
+        self.gathered.reuse(records);
         self.release();
     }
 
@@ -191,10 +226,14 @@ impl<L: DelayLine> Gate<L> {
         let capacity = self.line.capacity();
         let used_max = capacity - capacity / LINE_FREE_DIVISOR;
         self.release();
+        if self.scanned - self.line.released() > used_max {
+            self.settle(exit);
+        }
         while self.scanned - self.line.released() > used_max {
             let [undecided, masked] = self.fronts();
             let waiting = if masked < undecided { &mut self.masked } else { &mut self.waiting };
-            leave_first(&self.line, waiting, exit, Reason::Pressed);
+            leave_first(&self.line, waiting, &mut self.gathered, exit, Reason::Pressed);
+            self.settle(exit);
             self.release();
         }
     }
@@ -208,7 +247,8 @@ impl<L: DelayLine> Gate<L> {
 
     fn release(&mut self) {
         let [undecided, masked] = self.fronts();
-        self.line.release(undecided.min(masked).min(self.scanned));
+        let gathered = self.gathered.first().unwrap_or(u64::MAX);
+        self.line.release(undecided.min(masked).min(gathered).min(self.scanned));
     }
 }
 
@@ -216,35 +256,57 @@ impl<L: DelayLine> Gate<L> {
 fn leave_until<L: DelayLine>(
     line: &L,
     waiting: &mut Waiting,
+    gathered: &mut Gathered,
     until_ns: u64,
     exit: &mut Exit,
 ) -> bool {
     let mut left = false;
     while waiting.front().is_some_and(|first| first.ts_ns <= until_ns) {
-        leave_first(line, waiting, exit, Reason::Expired);
+        leave_first(line, waiting, gathered, exit, Reason::Expired);
         left = true;
     }
     left
 }
 
 /// What waits for `dst` leaves, in its order.
-fn leave_all<L: DelayLine>(line: &L, waiting: &mut Waiting, dst: &Endpoint, exit: &mut Exit) {
+fn leave_all<L: DelayLine>(
+    line: &L,
+    waiting: &mut Waiting,
+    gathered: &mut Gathered,
+    dst: &Endpoint,
+    exit: &mut Exit,
+) {
     waiting.take(dst, |waiter| {
-        let (held, key) = look(line, &waiter);
-        exit.depart(&held, &key, Reason::Decided);
+        depart(line, &waiter, gathered, exit, Reason::Decided);
     });
 }
 
 /// The one that waits longest leaves.
-fn leave_first<L: DelayLine>(line: &L, waiting: &mut Waiting, exit: &mut Exit, reason: Reason) {
+fn leave_first<L: DelayLine>(
+    line: &L,
+    waiting: &mut Waiting,
+    gathered: &mut Gathered,
+    exit: &mut Exit,
+    reason: Reason,
+) {
     let Some(first) = waiting.front() else { return };
-    let (held, key) = look(line, &first);
-    exit.depart(&held, &key, reason);
+    let key = depart(line, &first, gathered, exit, reason);
     waiting.pop(&key.pair().dst);
 }
 
-fn look<'l, L: DelayLine>(line: &'l L, waiter: &Waiter) -> (Held<'l>, FlowKey) {
-    let held = line.peek(waiter.position).expect("what waits is not released");
+/// A record that waited leaves, or is gathered.
+fn depart<L: DelayLine>(
+    line: &L,
+    waiter: &Waiter,
+    gathered: &mut Gathered,
+    exit: &mut Exit,
+    reason: Reason,
+) -> FlowKey {
+    let position = waiter.position;
+    let held = line.peek(position).expect("what waits is not released");
     let key = held.flow_key().expect("it had endpoints when it began to wait");
-    (held, key)
+    if let Some(pass) = exit.depart(&held, &key, reason) {
+        gathered.push(Admitted { pass, position }, (held.next - position) as usize);
+    }
+    key
 }

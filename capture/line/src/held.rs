@@ -86,6 +86,8 @@ pub trait DelayLine {
     fn peek(&self, position: u64) -> Option<Held<'_>>;
     /// Asks the cache for what lies some records behind `position`.
     fn look_ahead(&self, _position: u64) {}
+    /// Asks the cache for the record at `position`.
+    fn expect(&self, _position: u64) {}
     /// Gives everything before `position` back to the producer.
     fn release(&mut self, position: u64);
     /// The first position not yet released.
@@ -110,6 +112,11 @@ impl DelayLine for Receiver {
     #[inline]
     fn peek(&self, position: u64) -> Option<Held<'_>> {
         Self::peek(self, position)
+    }
+
+    #[inline]
+    fn expect(&self, position: u64) {
+        Self::expect(self, position);
     }
 
     #[inline]

@@ -32,6 +32,7 @@ mod flows;
 pub mod frame;
 mod gaps;
 mod gate;
+mod gathered;
 pub mod hash;
 pub mod held;
 mod lane;

@@ -92,6 +92,13 @@ impl Line {
         debug_assert_eq!(self.stats().unaccounted(), 0, "CAP-8");
     }
 
+    /// Writes what was gathered, and makes all media visible that may be: of what was offered, all that is decided.
+    pub fn settle(&mut self, now_ns: u64) {
+        self.run(now_ns);
+        self.drain.settle(now_ns);
+        self.rewind();
+    }
+
     /// Takes a command over, on both sides.
     ///
     /// # Errors

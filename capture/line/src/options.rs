@@ -50,6 +50,10 @@ pub struct DrainOptions {
     pub overheard_bytes: usize,
     /// How often written media becomes visible to readers, in nanoseconds. Signalling is at once.
     pub flush_ns: u64,
+    /// So much of a line may be taken by media that waits for others of its flow, with which it is written together;
+    /// it then becomes visible when this is used up, or [`Drain::settle`](crate::drain::Drain::settle) is called. 0:
+    /// media is written as it is looked at.
+    pub gather_bytes: usize,
     pub housekeeping: Housekeeping,
     /// How long after a refusal by the disk the next attempt is, in nanoseconds.
     pub retry_ns: u64,
@@ -71,6 +75,7 @@ impl DrainOptions {
             unmatched: Unmatched::Drop,
             overheard_bytes: OVERHEARD_BYTES_MAX,
             flush_ns: 20_000_000,
+            gather_bytes: 0,
             housekeeping: Housekeeping::Inline,
             retry_ns: 1_000_000_000,
             signalling: WriterOptions { segment_bytes: 16 << 20, ..WriterOptions::default() },

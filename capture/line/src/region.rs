@@ -9,6 +9,13 @@ use std::ptr::NonNull;
 
 use thiserror::Error;
 
+use crate::prefetch::prefetch;
+
+/// Of a cache.
+const LINE_BYTES: usize = 64;
+/// 20 ms of speech with its headers.
+const EXPECTED_BYTES: usize = 256;
+
 /// Why there is no region.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -161,6 +168,14 @@ impl Region {
         self.model_read(offset, size_of::<T>());
         // SAFETY: in bounds and aligned by the caller's promise; any bits are a valid `T`.
         unsafe { self.start.add(offset).cast::<T>().read() }
+    }
+
+    /// Asks the cache for a small record at `offset`.
+    #[inline]
+    pub(crate) fn expect(&self, offset: usize) {
+        for line in (0..EXPECTED_BYTES).step_by(LINE_BYTES) {
+            prefetch(self.start.as_ptr().wrapping_add(offset + line));
+        }
     }
 
     /// Borrows `len` bytes at `offset`.

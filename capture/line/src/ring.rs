@@ -255,6 +255,13 @@ impl Receiver {
         }
     }
 
+    /// Asks the cache for the record at `position`.
+    #[inline]
+    pub fn expect(&self, position: u64) {
+        let shared = &*self.shared;
+        shared.region.expect((position & shared.mask) as usize);
+    }
+
     /// Gives everything before `position` back to the producer.
     ///
     /// # Panics

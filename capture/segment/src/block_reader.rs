@@ -117,7 +117,7 @@ impl BlockReader {
     }
 
     /// Bytes of the file, if they are there from the last block that was read.
-    fn held(&self, offset: u64, length: usize) -> Option<&[u8]> {
+    pub(crate) fn held(&self, offset: u64, length: usize) -> Option<&[u8]> {
         let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         self.buffer.get(from..from.checked_add(length)?)
     }

@@ -46,4 +46,4 @@ pub use position::{Cursor, RecordPos};
 pub use record::{Record, RecordClass, RecordMeta};
 pub use recover::{RecoveryReport, recover, recover_on};
 pub use verify::{Breach, verify, verify_on};
-pub use writer::{Packing, SegmentWriter, WriterOptions, WriterStats};
+pub use writer::{Packing, Placing, SegmentWriter, WriterOptions, WriterStats};

@@ -47,6 +47,8 @@ pub struct Log {
     known: HashMap<FileId, Checked>,
     unpacked: Vec<Unpacked>,
     piece: Piece,
+    /// What lanes were seen to carry.
+    kinds: HashMap<LaneId, LaneKind>,
     /// Counts uses, so that the one unused for longest can be given up.
     clock: u64,
 }
@@ -71,6 +73,8 @@ struct Opened {
     reader: BlockReader,
     id: FileId,
     checked: Checked,
+    /// The block that the reader has whole, checked: from its header to where what it holds ends.
+    whole: Range<u64>,
     used: u64,
 }
 
@@ -132,6 +136,7 @@ impl Log {
             known: HashMap::new(),
             unpacked: Vec::new(),
             piece: Piece::default(),
+            kinds: HashMap::new(),
             clock: 0,
         })
     }
@@ -248,11 +253,19 @@ impl Log {
 
     fn open_segment(&mut self, lane: LaneId, pos: RecordPos) -> Result<Opened, ReadError> {
         let seq = pos.seq();
-        let lane_files = file_name::live_seqs(&*self.disk, &self.dir, lane)?;
-        let Some((kind, seqs)) = lane_files else { return Err(ReadError::NoRecord { lane, pos }) };
+        let list = || file_name::live_seqs(&*self.disk, &self.dir, lane);
+        let kind = match self.kinds.get(&lane) {
+            Some(kind) => *kind,
+            None => {
+                let (kind, _) = list()?.ok_or(ReadError::NoRecord { lane, pos })?;
+                self.kinds.insert(lane, kind);
+                kind
+            }
+        };
         let name = FileName::live(lane, kind, seq);
         let opened = OpenSegment::open(&*self.disk, &self.dir, name)?;
         let Some((open, file)) = opened else {
+            let (_, seqs) = list()?.ok_or(ReadError::NoRecord { lane, pos })?;
             return Err(ReadError::Gone { lane, seq, oldest: seqs.first().copied() });
         };
         let mut opened = Opened::new(lane, open, file, &self.disk, self.clock)
@@ -308,7 +321,7 @@ impl Opened {
         let id = FileId { lane, seq, epoch, inode: file.metadata()?.ino() };
         let reader = BlockReader::new(Arc::clone(disk), file, Identity { seq, epoch: Some(epoch) })
             .read_ahead(block_bytes as usize);
-        Ok(Self { lane, seq, open, reader, id, checked: Checked::new(), used })
+        Ok(Self { lane, seq, open, reader, id, checked: Checked::new(), whole: 0..0, used })
     }
 
     /// A record that lies as it is in the file.
@@ -321,8 +334,8 @@ impl Opened {
         self.placed(pos, piece, disk).map(|(record, _)| record)
     }
 
-    /// The same, and where its block begins. It is read into `piece`: many calls at a time have few records in each
-    /// block, so a block is read as a whole only once, to check it.
+    /// The same, and where its block begins. It is of the block that was read last to check it, or read into `piece`:
+    /// many calls at a time may have few records in each block, so a block is read as a whole only once.
     fn placed<'a>(
         &'a mut self,
         pos: RecordPos,
@@ -334,17 +347,36 @@ impl Opened {
         if !offset.is_multiple_of(RECORD_ALIGN) || offset < HEADER_BYTES {
             return Err(no_record);
         }
+        if self.whole.contains(&offset) {
+            return self.record_of_whole(pos, offset);
+        }
         let mark = self.open.committed();
         let distance = record::distance_to_block(self.head(pos, mark, piece, disk)?);
         let at = distance.checked_sub(BLOCK_HEADER_BYTES);
         let block = offset.checked_sub(distance);
         let (Some(at), Some(block)) = (at, block) else { return Err(no_record) };
         let end = self.check_block(block, mark)?;
+        if self.whole.contains(&offset) {
+            return self.record_of_whole(pos, offset);
+        }
         let head = self.head(pos, end, piece, disk)?;
         let Ok(meta) = record::decode_header(head, at as usize) else { return Err(no_record) };
         let length = RECORD_LEN + meta.frame_len as usize;
         let bytes = self.piece(pos, length, end, piece, disk)?;
         Ok((Record { meta, frame: &bytes[RECORD_LEN..], pos }, block))
+    }
+
+    /// A record of the block that is at hand.
+    fn record_of_whole(&self, pos: RecordPos, offset: u64) -> Result<(Record<'_>, u64), ReadError> {
+        let Range { start, end } = self.whole;
+        let record = || {
+            let at = usize::try_from(offset.checked_sub(start + BLOCK_HEADER_BYTES)?).ok()?;
+            let bytes = self.reader.held(offset, (end - offset) as usize)?;
+            let meta = record::decode_header(bytes.first_chunk()?, at).ok()?;
+            let frame = bytes[RECORD_LEN..].get(..meta.frame_len as usize)?;
+            Some((Record { meta, frame, pos }, start))
+        };
+        record().ok_or(ReadError::NoRecord { lane: self.lane, pos })
     }
 
     fn head<'a>(
@@ -395,10 +427,12 @@ impl Opened {
             Ok(header) => {
                 let end = block + BLOCK_HEADER_BYTES + u64::from(header.stored_len);
                 self.checked.insert(block, end);
+                self.whole = block..end;
                 Ok(end)
             }
             Err(reason) => {
                 self.reader.forget();
+                self.whole = 0..0;
                 let (lane, seq) = (self.lane, self.seq);
                 Err(ReadError::Corrupt { lane, seq, offset: block, reason })
             }

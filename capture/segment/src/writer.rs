@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 
-use crate::block::{self, BlockHeader};
+use crate::block::{self, BlockHeader, HEADER_LEN};
 use crate::depot::Depot;
 use crate::disk::{Disk, RealDisk};
 use crate::limits::{
@@ -32,6 +32,17 @@ pub enum Packing {
     Plain,
 }
 
+/// How records of a media lane come into their segment.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub enum Placing {
+    /// Straight into the mapping: one copy, and no system call.
+    #[default]
+    Mapped,
+    /// Block by block, each built in memory and written by one system call. Where nobody waits for the writer that
+    /// costs less than a fault for each fresh page, and none of the segment is this process's memory.
+    Written,
+}
+
 /// How a lane is written.
 #[derive(Clone, Debug)]
 pub struct WriterOptions {
@@ -42,6 +53,7 @@ pub struct WriterOptions {
     pub packing: Packing,
     /// Touch every page of a new segment when it is prepared, so that appending never faults.
     pub prefault: bool,
+    pub placing: Placing,
     /// Released segments kept for use again; more than that are deleted.
     pub recycle_max: u32,
     /// Names this run of the writer; the time it started, in nanoseconds.
@@ -55,6 +67,7 @@ impl Default for WriterOptions {
             block_bytes: BLOCK_BYTES_DEFAULT,
             packing: Packing::Lz4,
             prefault: false,
+            placing: Placing::Mapped,
             recycle_max: RECYCLE_DEFAULT,
             epoch: 0,
         }
@@ -96,7 +109,7 @@ pub struct SegmentWriter {
     /// `None` until there is space for the first segment.
     pen: Option<Pen>,
     open: OpenBlock,
-    /// The open block of a signalling lane: room for its header, and its records.
+    /// The open block where it is built in memory: room for its header, and its records.
     buffer: Vec<u8>,
     packer: Packer,
     heard_ns: u64,
@@ -200,8 +213,18 @@ impl SegmentWriter {
         let at = self.open.used;
         let head = record::encode(meta, frame.len() as u32, at);
         let pos = match self.depot.kind {
-            LaneKind::Media => self.put_mapped(at, length, head, frame),
-            LaneKind::Signalling => self.put_buffered(length, head, frame),
+            LaneKind::Media => {
+                match self.depot.options.placing {
+                    Placing::Mapped => self.put_mapped(at, length, head, frame),
+                    Placing::Written => self.put_buffered(length, head, frame),
+                }
+                RecordPos::media(self.seq(), self.open.offset + BLOCK_HEADER_BYTES + at as u64)
+            }
+            LaneKind::Signalling => {
+                self.put_buffered(length, head, frame);
+                let block = (self.open.offset / BLOCK_ALIGN) as u32;
+                RecordPos::signalling(self.seq(), block, self.open.records)
+            }
         };
         self.open.used += length;
         self.open.records += 1;
@@ -213,32 +236,19 @@ impl SegmentWriter {
     }
 
     #[inline]
-    fn put_mapped(
-        &mut self,
-        at: usize,
-        length: usize,
-        head: [u64; RECORD_WORDS],
-        frame: &[u8],
-    ) -> RecordPos {
+    fn put_mapped(&mut self, at: usize, length: usize, head: [u64; RECORD_WORDS], frame: &[u8]) {
         let pen = self.pen.as_mut().expect("a block is open only in a segment");
         let start = self.open.offset + BLOCK_HEADER_BYTES + at as u64;
         pen.expect(start + EXPECT_BYTES);
         pen.write_record(start, length, head, frame);
-        RecordPos::media(pen.seq(), start)
     }
 
-    fn put_buffered(
-        &mut self,
-        length: usize,
-        head: [u64; RECORD_WORDS],
-        frame: &[u8],
-    ) -> RecordPos {
-        let start = self.buffer.len();
-        head.into_iter().for_each(|word| self.buffer.extend_from_slice(&word.to_ne_bytes()));
+    #[inline]
+    fn put_buffered(&mut self, length: usize, head: [u64; RECORD_WORDS], frame: &[u8]) {
+        let end = self.buffer.len() + length;
+        self.buffer.extend_from_slice(head.map(u64::to_ne_bytes).as_flattened());
         self.buffer.extend_from_slice(frame);
-        self.buffer.resize(start + length, 0);
-        let block = (self.open.offset / BLOCK_ALIGN) as u32;
-        RecordPos::signalling(self.seq(), block, self.open.records)
+        self.buffer.resize(end, 0);
     }
 
     /// Closes the open block and moves the committed mark (S1).
@@ -320,7 +330,7 @@ impl SegmentWriter {
         self.open =
             OpenBlock { offset: pen.committed(), capacity: capacity as usize, ..OpenBlock::NONE };
         self.buffer.clear();
-        self.buffer.resize(block::HEADER_LEN, 0);
+        self.buffer.resize(HEADER_LEN, 0);
         Ok(())
     }
 
@@ -339,9 +349,9 @@ impl SegmentWriter {
         let Self { depot, pen, buffer, packer, .. } = self;
         let pen = pen.as_mut().expect("a block is open only in a segment");
         let contents = open.offset + BLOCK_HEADER_BYTES;
-        let records = &buffer[block::HEADER_LEN..];
+        let records = &buffer[HEADER_LEN..];
         let stored_len = match (depot.kind, depot.options.packing) {
-            (LaneKind::Media, _) => {
+            (LaneKind::Media, _) if depot.options.placing == Placing::Mapped => {
                 let header = open.header(pen, open.used, Compression::None);
                 let sealed = header.seal(pen.written(contents, open.used));
                 pen.write(open.offset, &sealed);
@@ -356,9 +366,9 @@ impl SegmentWriter {
                 pen.write(open.offset, &sealed);
                 stored.len()
             }
-            (LaneKind::Signalling, Packing::Plain) => {
+            (LaneKind::Media, _) | (LaneKind::Signalling, Packing::Plain) => {
                 let sealed = open.header(pen, open.used, Compression::None).seal(records);
-                buffer[..block::HEADER_LEN].copy_from_slice(&sealed);
+                buffer[..HEADER_LEN].copy_from_slice(&sealed);
                 pen.write_through(&*depot.disk, open.offset, buffer);
                 open.used
             }

@@ -5,10 +5,11 @@ mod traffic;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
+use earwitness_segment::disk::Disk;
 use earwitness_segment::disk_faults::{FaultDisk, Operation};
 use earwitness_segment::{
-    AppendError, Cursor, Follower, LaneKind, Log, Packing, ReadError, RecordPos, SegmentError,
-    SegmentWriter, SyncReport, WriterOptions, verify,
+    AppendError, Cursor, Follower, LaneKind, Log, Packing, Placing, ReadError, RecordPos,
+    SegmentError, SegmentWriter, SyncReport, WriterOptions, verify,
 };
 use traffic::{LANE, drain, follow, frame, meta, options, segment, write};
 
@@ -33,6 +34,22 @@ fn fill(writer: &mut SegmentWriter) -> (Vec<traffic::Kept>, AppendError) {
         }
     }
     unreachable!()
+}
+
+/// S3: a disk that refuses to be written block by block leaves the mapping, which has room; nothing is lost.
+#[test]
+fn a_refused_write_goes_through_the_mapping() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FaultDisk::new());
+    let options = WriterOptions { placing: Placing::Written, ..options() };
+    let seam = Arc::clone(&disk) as Arc<dyn Disk>;
+    let mut writer =
+        SegmentWriter::open_on(seam, dir.path(), LANE, LaneKind::Media, options).unwrap();
+    disk.fail(Operation::Write, EIO, 3, 40);
+    let written = write(&mut writer, 0..3_000, 500, &mut [RecordPos::NONE; 5]);
+    writer.flush();
+    assert_eq!(follow(dir.path(), Cursor::default()).unwrap().0, written);
+    assert_eq!(verify(dir.path()).unwrap(), []);
 }
 
 /// S3: on a full disk appends are refused without a system call each; what was written stays readable, and

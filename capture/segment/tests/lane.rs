@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use earwitness_segment::{
-    AppendError, Cursor, Follower, LaneId, LaneKind, Log, ReadError, RecordPos, SegmentError,
-    SegmentWriter, WriterOptions, limits, verify,
+    AppendError, Cursor, Follower, LaneId, LaneKind, Log, Placing, ReadError, RecordPos,
+    SegmentError, SegmentWriter, WriterOptions, limits, verify,
 };
 use traffic::{LANE, follow, meta, open, options, segment, write};
 
@@ -43,6 +43,26 @@ fn reads_back_in_order_and_by_position() {
         assert_eq!(log.chain(LANE, expected[3], expected[6], 10).unwrap(), expected[4..7]);
         assert_eq!(verify(dir.path()).unwrap(), []);
     }
+}
+
+/// CAP-3: however records come into their segment, it has the same bytes.
+#[test]
+fn placing_changes_no_byte() {
+    let files = [Placing::Mapped, Placing::Written].map(|placing| {
+        let dir = tempfile::tempdir().unwrap();
+        let options = WriterOptions { placing, ..options() };
+        let mut writer = SegmentWriter::open(dir.path(), LANE, LaneKind::Media, options).unwrap();
+        let mut flows = [RecordPos::NONE; 5];
+        for number in (0..3_000).step_by(50) {
+            write(&mut writer, number..number + 50, 500, &mut flows);
+            writer.flush();
+        }
+        write(&mut writer, 3_000..3_003, 100_000, &mut flows);
+        writer.sync().unwrap();
+        assert_eq!(verify(dir.path()).unwrap(), []);
+        [1, 2].map(|seq| std::fs::read(segment(dir.path(), LaneKind::Media, seq)).unwrap())
+    });
+    assert!(files[0] == files[1]);
 }
 
 /// S1: a record is invisible until its block closes, to the follower and to the log.

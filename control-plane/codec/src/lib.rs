@@ -42,7 +42,7 @@ mod worker_pool;
 
 pub use decode::{CodecError, DecodeError, Decoder, Decoders, Outcome, Step};
 pub use duration::samples_in;
-pub use g711::expansion;
+pub use g711::{Expander, expansion};
 pub use resample::Resampler;
 pub use spec::{CodecId, CodecSpec};
 pub use worker_pool::{

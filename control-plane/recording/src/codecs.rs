@@ -1,6 +1,6 @@
 //! What the payload types of one stream mean to the renderer.
 
-use earwitness_codec::{CodecId, CodecSpec, samples_in};
+use earwitness_codec::{CodecId, CodecSpec, Expander, samples_in};
 
 use crate::limits::{CODECS_MAX, PACKET_NS_MAX, SAMPLE_RATES};
 use crate::stream::PayloadType;
@@ -23,6 +23,8 @@ struct Entry {
     meaning: PayloadType,
     kind: Kind,
     rate_hz: u32,
+    /// For audio that no decoder need be opened for.
+    expander: Option<Expander>,
     /// Position of the first entry that says the same.
     first: u8,
 }
@@ -79,6 +81,11 @@ impl Codecs {
     }
 
     #[inline]
+    pub(crate) fn expander(&self, codec: u8) -> Option<Expander> {
+        self.entries[usize::from(codec)].expander
+    }
+
+    #[inline]
     pub(crate) fn kind(&self, codec: Option<u8>) -> Kind {
         codec.map_or(Kind::Undecodable, |at| self.entries[usize::from(at)].kind)
     }
@@ -124,7 +131,8 @@ fn entry(mut meaning: PayloadType, first: u8) -> Entry {
         _ if !SAMPLE_RATES.contains(&rate_hz) => Kind::Undecodable,
         _ => Kind::Audio,
     };
-    Entry { meaning, kind, rate_hz, first }
+    let expander = Expander::of(&meaning.codec).filter(|_| kind == Kind::Audio);
+    Entry { meaning, kind, rate_hz, expander, first }
 }
 
 /// As in SDP (RFC 8866 section 6.6).

@@ -195,7 +195,7 @@ impl<'a> Player<'a> {
                 // Only that it came was recorded (a mask): nothing is made up for it.
                 _ if payload.is_empty() => voice.pass(&slot),
                 Kind::Noise => voice.hush(&slot, ticks, payload),
-                _ => voice.speak(&slot, codec, ticks, payload, line),
+                _ => voice.speak(&slot, codec, ticks, payload, line, survey.codecs.expander(codec)),
             }
         });
         if let Err(error @ SourceError::Failed { .. }) = read {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use earwitness_codec::{CodecError, CodecId, Step};
+use earwitness_codec::{CodecError, CodecId, Expander, Step};
 
 use crate::canvas::Canvas;
 use crate::codecs::Codecs;
@@ -199,6 +199,7 @@ impl Voice {
         ticks: i64,
         payload: &[u8],
         line: &Line,
+        expander: Option<Expander>,
     ) {
         self.last = Some(slot.place);
         self.tail = Tail::Audio;
@@ -209,8 +210,26 @@ impl Voice {
             self.usual_samples = self.grid.samples_in(i64::from(slot.duration_ticks));
         }
         self.noted_until = at + self.usual_samples;
+        // Where nothing waits to be drawn before it.
+        if self.pieces.is_empty()
+            && expander.is_some_and(|it| self.draw_now(it, at, drift, payload))
+        {
+            return;
+        }
         let payload = self.keep(payload);
         self.note(Subject::Audio(payload), codec, at, drift);
+    }
+
+    /// Draws audio that needs no decoder; false if it does.
+    fn draw_now(&mut self, expander: Expander, at: i64, drift: i64, payload: &[u8]) -> bool {
+        let mut samples = std::mem::take(&mut self.decoded.samples);
+        samples.clear();
+        let is_drawn = expander.expand(payload, &mut samples);
+        if is_drawn {
+            self.place_audio(at, drift, &samples);
+        }
+        self.decoded.samples = samples;
+        is_drawn
     }
 
     fn keep(&mut self, payload: &[u8]) -> Range<usize> {
@@ -258,7 +277,7 @@ impl Voice {
             };
             match piece.subject {
                 Subject::Audio(_) => match next() {
-                    Some(audio) => self.place_audio(piece, audio),
+                    Some(audio) => self.place_audio(piece.at, piece.drift, audio),
                     None => self.refuse(piece.codec),
                 },
                 Subject::Lost { until } if is_memoryless(codecs, piece.codec) => {
@@ -280,9 +299,9 @@ impl Voice {
         }
     }
 
-    fn place_audio(&mut self, piece: &Piece, audio: &[i16]) {
-        let (mut at, slip) = (piece.at + self.corrected, piece.drift - self.corrected);
-        self.corrected = piece.drift;
+    fn place_audio(&mut self, at: i64, drift: i64, audio: &[i16]) {
+        let (mut at, slip) = (at + self.corrected, drift - self.corrected);
+        self.corrected = drift;
         let mut count = audio.len() as i64;
         if slip != 0 && at == self.drawn_until {
             let slipped = slip::slip(audio, slip);

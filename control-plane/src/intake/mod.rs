@@ -195,9 +195,15 @@ impl Intake {
         self.table.flow_seen(seen);
     }
 
+    /// Whether so much time has passed by `now_ns` that [`Self::tick`] does something.
+    #[must_use]
+    pub fn is_tick_due(&self, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.ticked_ns) >= TICK_NS
+    }
+
     /// Time has come to `now_ns`, on packet time: timeouts. Does nothing until some time has passed.
     pub fn tick(&mut self, now_ns: u64) {
-        if now_ns.saturating_sub(self.ticked_ns) < TICK_NS {
+        if !self.is_tick_due(now_ns) {
             return;
         }
         self.ticked_ns = now_ns;

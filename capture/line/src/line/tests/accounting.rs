@@ -207,11 +207,13 @@ proptest! {
         steps in prop::collection::vec(step(), 1..120),
         keep in any::<bool>(),
         ring_bits in 13u32..17,
+        gather_bytes in prop::sample::select(vec![0usize, 3000, 1 << 20]),
     ) {
         let faults = Arc::new(FaultDisk::new());
         let disk: Arc<dyn Disk> = Arc::clone(&faults) as Arc<dyn Disk>;
         let mut chosen = options();
         chosen.rings.media_bytes = 1 << ring_bits;
+        chosen.drain.gather_bytes = gather_bytes;
         chosen.drain.unmatched = if keep { Unmatched::Keep } else { Unmatched::Drop };
         let mut bench = Bench::on(&disk, chosen);
         let mut rules = Rules { keep, now_ns: SECOND, ..Rules::default() };

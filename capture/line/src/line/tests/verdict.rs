@@ -8,6 +8,9 @@ use super::bench::{A, B, Bench, SECOND, options};
 use crate::limits::MASK_HOLD_NS;
 use crate::{Door, Unmatched};
 
+/// Speaks first, and is not decided yet.
+const EARLY: earwitness_wire::Endpoint = B.with_port(4999);
+
 const HOLD: u64 = 2 * SECOND;
 
 /// CAP-9: each verdict does what it says, with what the record then tells.
@@ -180,6 +183,65 @@ fn records_of_a_flow_are_chained() {
         }
         assert_eq!(count, wanted);
     }
+}
+
+/// CAP-9, REC-8: what is gathered is not on disk before it is settled; then the records of a call's flows lie together,
+/// those of each in their order and chained. A denial finds what came before it written.
+#[test]
+fn flows_are_written_together() {
+    let mut chosen = options();
+    chosen.drain.gather_bytes = 32 << 10;
+    let mut bench = Bench::new(chosen);
+    let (c, d) = (A.with_port(5000), B.with_port(5002));
+    bench.media(1, EARLY, A, b"a0");
+    for dst in [A, B, c, d] {
+        bench.verdict(dst, Some(Verdict::Record));
+    }
+    for (ts_ns, round) in [(2, b'1'), (3, b'2')] {
+        for (src, dst, name) in [(A, B, b'b'), (c, d, b'd'), (d, c, b'c'), (B, A, b'a')] {
+            bench.media(ts_ns, src, dst, &[name, round]);
+        }
+    }
+    bench.line.run(4);
+    assert_eq!(bench.media_records().len(), 0);
+    let stats = bench.line.stats();
+    assert_eq!((stats.held, stats.stored), (9, 0));
+    assert!(!bench.disk_holds(b"\x04a1"));
+    bench.line.settle(5);
+    assert_eq!(bench.line.stats().stored, 9);
+    let sounds = bench.sounds();
+    let wanted = [b"a0", b"b1", b"b2", b"a1", b"a2", b"d1", b"d2", b"c1", b"c2"];
+    assert_eq!(sounds, wanted.map(|sound| sound.to_vec()));
+    let records = bench.media_records();
+    for pair in records.windows(2).filter(|pair| pair[0].meta.flow == pair[1].meta.flow) {
+        assert_eq!(pair[1].meta.prev, pair[0].pos);
+    }
+    let flows: Vec<u32> = records[1..].iter().map(|seen| seen.meta.flow).collect();
+    assert!(flows[0] ^ flows[2] == 1 && flows[4] ^ flows[6] == 1, "{flows:?}");
+    bench.media(6, A, B, b"before");
+    bench.line.run(6);
+    bench.verdict(B, Some(Verdict::Ignore));
+    bench.media(7, A, B, b"after");
+    bench.line.settle(8);
+    assert_eq!(bench.sounds().last().expect("sounds"), b"before");
+    assert_eq!(bench.line.stats().ignored, 1);
+}
+
+/// S10: what is gathered has a bound, and gives the ring back.
+#[test]
+fn what_is_gathered_has_a_bound() {
+    let mut chosen = options();
+    chosen.drain.gather_bytes = 8 << 10;
+    let mut bench = Bench::new(chosen);
+    bench.verdict(A, Some(Verdict::Record));
+    bench.verdict(B, Some(Verdict::Record));
+    for ts_ns in 0..3000 {
+        let (src, dst) = if ts_ns % 3 == 0 { (A, B) } else { (B, A) };
+        bench.media(ts_ns, src, dst, &[0x55; 700]);
+        assert!(bench.line.stats().held < 32);
+    }
+    let stats = bench.line.finish(3000).expect("a good end");
+    assert_eq!((stats.stored, stats.lost.total()), (3000, 0));
 }
 
 /// CAP-9, CALL-4: the verdict at the exit counts, not the one at the entrance; a port that the next
