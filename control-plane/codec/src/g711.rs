@@ -1,9 +1,8 @@
 //! G.711 by table: A-law and µ-law, as ITU-T G.191 (STL) computes them.
 
+use crate::CodecId;
 use crate::decode::Outcome;
-use crate::limits::{CHANNELS_MAX, PAYLOAD_BYTES_MAX, RATE_MAX_HZ, RATE_MIN_HZ};
 use crate::voice::Core;
-use crate::{CodecId, CodecSpec};
 
 /// The two companding laws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,36 +44,9 @@ pub fn expansion(codec: CodecId) -> Option<&'static [i16; 256]> {
     })
 }
 
-/// Decodes payloads of one stream without a decoder's memory: each code is a sample, whatever came before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expander {
-    law: Companding,
-}
-
-impl Expander {
-    /// For a stream of G.711; `None` for any other, and where a decoder would refuse it.
-    #[must_use]
-    pub fn of(spec: &CodecSpec) -> Option<Self> {
-        let fits = (RATE_MIN_HZ..=RATE_MAX_HZ).contains(&spec.sample_rate());
-        let law = law(spec.id).filter(|_| fits && spec.channels <= CHANNELS_MAX)?;
-        Some(Self { law })
-    }
-
-    /// Appends the samples of a payload. False, and nothing, for one that a decoder would refuse.
-    #[inline]
-    #[must_use]
-    pub fn expand(self, payload: &[u8], out: &mut Vec<i16>) -> bool {
-        let fits = payload.len() <= PAYLOAD_BYTES_MAX;
-        if fits {
-            let table = self.law.table();
-            out.extend(payload.iter().map(|&code| table[usize::from(code)]));
-        }
-        fits
-    }
-}
-
 impl Companding {
-    fn table(self) -> &'static [i16; 256] {
+    /// Codes to samples.
+    pub(crate) fn table(self) -> &'static [i16; 256] {
         match self {
             Self::A => &A_LAW,
             Self::Mu => &MU_LAW,
@@ -134,7 +106,8 @@ const fn table(law: Companding) -> [i16; 256] {
     table
 }
 
-const fn from_a_law(code: u8) -> i16 {
+#[inline(always)]
+pub(crate) const fn from_a_law(code: u8) -> i16 {
     let code = code ^ 0x55;
     let segment = (code >> 4) & 7;
     let step = (code & 0x0f) as i16;
@@ -143,7 +116,8 @@ const fn from_a_law(code: u8) -> i16 {
     if code & 0x80 == 0 { -magnitude } else { magnitude }
 }
 
-const fn from_mu_law(code: u8) -> i16 {
+#[inline(always)]
+pub(crate) const fn from_mu_law(code: u8) -> i16 {
     let code = !code;
     let segment = (code >> 4) & 7;
     let step = (code & 0x0f) as i16;

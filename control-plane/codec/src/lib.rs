@@ -6,6 +6,7 @@
 //! | `duration` | how long a packet lasts, without decoding |
 //! | `decode` | the decoder's interface and who decodes what |
 //! | `worker_pool` | client of the sandboxed process `earwitness-codec` |
+//! | `expand` | G.711 without a decoder |
 //! | `encode` | encoders, for fixtures and for files |
 //! | `sink` | WAV, MP3, Ogg Opus files |
 //! | `resample` | sample rates |
@@ -21,6 +22,7 @@ mod conceal;
 pub mod decode;
 mod duration;
 pub mod encode;
+mod expand;
 mod foreign;
 mod framing;
 mod g711;
@@ -42,7 +44,8 @@ mod worker_pool;
 
 pub use decode::{CodecError, DecodeError, Decoder, Decoders, Outcome, Step};
 pub use duration::samples_in;
-pub use g711::{Expander, expansion};
+pub use expand::Expander;
+pub use g711::expansion;
 pub use resample::Resampler;
 pub use spec::{CodecId, CodecSpec};
 pub use worker_pool::{

@@ -8,6 +8,8 @@ use crate::resample::Resampler;
 #[derive(Debug)]
 pub(crate) struct Canvas {
     samples: Vec<i16>,
+    /// Behind so many of them nothing was drawn.
+    drawn: usize,
     /// Position of `samples[0]`.
     base: i64,
     /// Stretches that must stay silent: in order, apart.
@@ -16,7 +18,7 @@ pub(crate) struct Canvas {
 
 impl Canvas {
     pub(crate) fn new(length: usize, base: i64, masks: Vec<(i64, i64)>) -> Self {
-        Self { samples: vec![0; length], base, masks }
+        Self { samples: vec![0; length], drawn: 0, base, masks }
     }
 
     pub(crate) fn base(&self) -> i64 {
@@ -30,10 +32,11 @@ impl Canvas {
 
     /// Forgets what lies before `base`.
     pub(crate) fn advance(&mut self, base: i64) {
-        let shift = usize::try_from(base - self.base).unwrap_or(0).min(self.samples.len());
-        self.samples.copy_within(shift.., 0);
-        let kept = self.samples.len() - shift;
-        self.samples[kept..].fill(0);
+        let shift = usize::try_from(base - self.base).unwrap_or(0).min(self.drawn);
+        self.samples.copy_within(shift..self.drawn, 0);
+        let kept = self.drawn - shift;
+        self.samples[kept..self.drawn].fill(0);
+        self.drawn = kept;
         self.base = self.base.max(base);
     }
 
@@ -46,6 +49,7 @@ impl Canvas {
             let audio = &audio[skip..];
             let count = audio.len().min(room.len());
             room[..count].copy_from_slice(&audio[..count]);
+            self.drawn = self.drawn.max(from + count);
         }
         self.cut(at, at + audio.len() as i64)
     }
@@ -55,6 +59,7 @@ impl Canvas {
         let from = usize::try_from(at - self.base).ok()?;
         let (history, room) = self.samples.split_at_mut_checked(from)?;
         let count = usize::try_from(until - at).unwrap_or(0).min(room.len());
+        self.drawn = self.drawn.max(from + count);
         Some((history, &mut room[..count]))
     }
 

@@ -9,7 +9,7 @@ use earwitness_codec::sink::{self, AudioShape, Sink, SinkError};
 
 use crate::disk::DiskFile;
 use crate::limits::SAMPLE_RATES;
-use crate::options::Format;
+use crate::options::{Format, Layout};
 use crate::render::RenderError;
 use crate::spool::Spool;
 use crate::wav;
@@ -22,8 +22,16 @@ pub(crate) enum Target<'a> {
     File(Box<dyn DiskFile>),
 }
 
-/// A file being written.
-pub(crate) enum Output<'a> {
+/// A file being written: both sides go in, laid out as channels.
+pub(crate) struct Output<'a> {
+    encoder: Encoder<'a>,
+    layout: Layout,
+    /// Of what was written last, interleaved.
+    mixed: Vec<i16>,
+}
+
+/// Who makes bytes of samples.
+enum Encoder<'a> {
     Wav {
         target: Target<'a>,
         buffer: Vec<u8>,
@@ -46,6 +54,36 @@ pub(crate) enum Output<'a> {
 
 impl<'a> Output<'a> {
     pub(crate) fn open(
+        format: Format,
+        frames: u64,
+        layout: Layout,
+        sample_rate: u32,
+        target: Target<'a>,
+    ) -> Result<Self, RenderError> {
+        let shape = AudioShape { sample_rate, channels: layout.channels() };
+        let encoder = Encoder::open(format, frames, shape, target)?;
+        Ok(Self { encoder, layout, mixed: Vec::new() })
+    }
+
+    /// Appends samples of both sides, as many of each.
+    pub(crate) fn write(&mut self, caller: &[i16], callee: &[i16]) -> Result<(), RenderError> {
+        let Self { encoder, layout, mixed } = self;
+        if let Encoder::Wav { target, buffer } = encoder {
+            wav::encode(*layout, caller, callee, buffer);
+            return target.writer().write_all(buffer).map_err(failed);
+        }
+        mix(*layout, caller, callee, mixed);
+        encoder.write(mixed)
+    }
+
+    /// Writes what is still held back; gives the file back, if it is one.
+    pub(crate) fn finish(self) -> Result<Option<Box<dyn DiskFile>>, RenderError> {
+        self.encoder.finish()
+    }
+}
+
+impl<'a> Encoder<'a> {
+    fn open(
         format: Format,
         frames: u64,
         shape: AudioShape,
@@ -74,11 +112,9 @@ impl<'a> Output<'a> {
     }
 
     /// Appends interleaved samples.
-    pub(crate) fn write(&mut self, samples: &[i16]) -> Result<(), RenderError> {
+    fn write(&mut self, samples: &[i16]) -> Result<(), RenderError> {
         match self {
-            Self::Wav { target, buffer } => {
-                wav::write_samples(target.writer(), samples, buffer).map_err(failed)
-            }
+            Self::Wav { .. } => unreachable!("it is laid out as bytes at once"),
             Self::Streamed { stream, spool, sink } => {
                 sink.write(samples).map_err(refused)?;
                 spool.drain_to(*stream).map_err(failed)
@@ -88,8 +124,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Writes what is still held back; gives the file back, if it is one.
-    pub(crate) fn finish(self) -> Result<Option<Box<dyn DiskFile>>, RenderError> {
+    fn finish(self) -> Result<Option<Box<dyn DiskFile>>, RenderError> {
         match self {
             Self::Wav { target: Target::Stream(stream), .. } => {
                 stream.flush().map_err(failed)?;
@@ -118,6 +153,23 @@ impl Target<'_> {
         match self {
             Self::Stream(stream) => *stream,
             Self::File(file) => file,
+        }
+    }
+}
+
+fn mix(layout: Layout, caller: &[i16], callee: &[i16], out: &mut Vec<i16>) {
+    let pairs = caller.iter().zip(callee);
+    out.resize(caller.len() * usize::from(layout.channels()), 0);
+    match layout {
+        Layout::Stereo => {
+            for (frame, (left, right)) in out.as_chunks_mut().0.iter_mut().zip(pairs) {
+                *frame = [*left, *right];
+            }
+        }
+        Layout::MonoMix => {
+            for (frame, (left, right)) in out.iter_mut().zip(pairs) {
+                *frame = left.saturating_add(*right);
+            }
         }
     }
 }

@@ -11,6 +11,9 @@ pub const STREAMS_MAX: usize = 1_024;
 
 /// A packet may come this long after one that was sent later, and is still put in its place.
 pub const REORDER_NS_MAX: u64 = 10 * NS_PER_S;
+/// Packets of one stream whose order is remembered from the first pass to the second: five minutes, 800 KB. That of
+/// longer ones is found again.
+pub const SLOTS_KEPT_MAX: usize = 1 << 14;
 /// Packets held back while waiting for one that is missing.
 pub const REORDER_PACKETS_MAX: usize = 1_024;
 

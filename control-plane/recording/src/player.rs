@@ -34,13 +34,38 @@ struct Pending {
     run: usize,
 }
 
+/// The packets in sending order once more.
+#[derive(Debug)]
+enum Slots<'a> {
+    /// As the first pass found them.
+    Kept(std::slice::Iter<'a, Slot>),
+    Again(Box<Ordered<'a>>),
+}
+
+impl<'a> Slots<'a> {
+    fn of(input: StreamInput<'a>, survey: &'a Survey) -> Self {
+        match &survey.slots {
+            Some(slots) => Self::Kept(slots.iter()),
+            None => Self::Again(Box::new(Ordered::new(input, &survey.codecs, survey.count))),
+        }
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<Option<Slot>, SourceError> {
+        match self {
+            Self::Kept(slots) => Ok(slots.next().copied()),
+            Self::Again(ordered) => ordered.next(),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Player<'a> {
     /// Position among the streams.
     id: usize,
     input: StreamInput<'a>,
     survey: &'a Survey,
-    ordered: Ordered<'a>,
+    slots: Slots<'a>,
     ticker: Ticker,
     pending: Option<Pending>,
     run: usize,
@@ -57,7 +82,7 @@ impl<'a> Player<'a> {
             id,
             input,
             survey,
-            ordered: Ordered::new(input, &survey.codecs, survey.count),
+            slots: Slots::of(input, survey),
             ticker: Ticker::default(),
             pending: None,
             run: 0,
@@ -133,7 +158,7 @@ impl<'a> Player<'a> {
 
     /// Reads the next packet, finds its run, and tells the voice what it comes after.
     fn peek(&mut self, frame: i64, stage: &Stage<'_>) -> Result<Option<Pending>, SourceError> {
-        let Some(slot) = self.ordered.next()? else { return Ok(None) };
+        let Some(slot) = self.slots.next()? else { return Ok(None) };
         if self.survey.closed_at.is_some_and(|closed_at| slot.place >= closed_at) {
             return Ok(None);
         }
@@ -209,8 +234,9 @@ impl<'a> Player<'a> {
 
     /// Frames from `frame` on, as this run has them; silence if it has none.
     pub(crate) fn copy_to(&self, run: usize, frame: i64, out: &mut [i16]) {
-        if let Some((_, voice)) = self.voices.iter().find(|(known, _)| *known == run) {
-            voice.copy_to(frame, out);
+        match self.voices.iter().find(|(known, _)| *known == run) {
+            Some((_, voice)) => voice.copy_to(frame, out),
+            None => out.fill(0),
         }
     }
 }

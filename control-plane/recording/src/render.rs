@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::rc::Rc;
 
-use earwitness_codec::sink::{AudioShape, SinkError};
+use earwitness_codec::sink::SinkError;
 use earwitness_codec::{CodecError, Decoders};
 
 use crate::disk::DiskFile;
@@ -14,7 +14,7 @@ use crate::limits::{
     CHUNK_MS, JUMP_NS, NS_PER_MS, NS_PER_S, PACKET_NS_MAX, RECORDING_NS_MAX, SAMPLE_RATES,
     STREAMS_MAX, YOUNG_FALL_NS,
 };
-use crate::options::{Blank, Layout, RenderOptions, Silence};
+use crate::options::{Blank, RenderOptions, Silence};
 use crate::owner::{self, Claim, Span, VoiceId};
 use crate::player::{PlayError, Player};
 use crate::quality;
@@ -235,12 +235,10 @@ impl<'a> Plan<'a> {
             .enumerate()
             .map(|(id, (input, survey))| Player::new(id, *input, survey))
             .collect();
-        let channels = self.options.layout.channels();
-        let shape = AudioShape { sample_rate: self.rate_hz, channels };
-        let mut output = Output::open(self.options.format, self.kept_frames(), shape, target)?;
+        let RenderOptions { format, layout, .. } = *self.options;
+        let mut output = Output::open(format, self.kept_frames(), layout, self.rate_hz, target)?;
         let chunk = u64::from(self.rate_hz) * u64::from(CHUNK_MS) / 1_000;
         let mut sides = [vec![0_i16; chunk as usize], vec![0_i16; chunk as usize]];
-        let mut mixed = Vec::with_capacity(chunk as usize * 2);
         let mut frame = 0;
         while frame < self.frames {
             let count = chunk.min(self.frames - frame) as usize;
@@ -250,8 +248,7 @@ impl<'a> Plan<'a> {
             }
             let [caller, callee] = &sides;
             for kept in self.kept(frame, count) {
-                mix(self.options.layout, &caller[kept.clone()], &callee[kept], &mut mixed);
-                output.write(&mixed)?;
+                output.write(&caller[kept.clone()], &callee[kept])?;
             }
             frame += count as u64;
         }
@@ -285,7 +282,10 @@ impl<'a> Plan<'a> {
                 })?;
             }
         }
-        out.fill(0);
+        if spans.is_empty() {
+            // Spans cover all time, if there are any.
+            out.fill(0);
+        }
         let until = frame + out.len() as i64;
         let first = spans.partition_point(|span| span.until <= frame);
         for span in spans[first..].iter().take_while(|span| span.from < until) {
@@ -408,21 +408,4 @@ fn apart<'s>(silences: impl Iterator<Item = &'s Silence>) -> Vec<(i64, i64)> {
         }
     }
     apart
-}
-
-fn mix(layout: Layout, caller: &[i16], callee: &[i16], out: &mut Vec<i16>) {
-    let pairs = caller.iter().zip(callee);
-    out.resize(caller.len() * usize::from(layout.channels()), 0);
-    match layout {
-        Layout::Stereo => {
-            for (frame, (left, right)) in out.as_chunks_mut().0.iter_mut().zip(pairs) {
-                *frame = [*left, *right];
-            }
-        }
-        Layout::MonoMix => {
-            for (frame, (left, right)) in out.iter_mut().zip(pairs) {
-                *frame = left.saturating_add(*right);
-            }
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::codecs::{Codecs, Kind};
 use crate::digits::Digits;
-use crate::limits::{CODECS_MAX, GAPS_MAX, RUNS_MAX};
+use crate::limits::{CODECS_MAX, GAPS_MAX, RUNS_MAX, SLOTS_KEPT_MAX};
 use crate::order::{Jitter, Ordered, Slot};
 use crate::report::{CodecUse, Digit, Gap, PacketTotals};
 use crate::run::{Line, Run, RunBuilder, Tick};
@@ -30,6 +30,8 @@ pub(crate) struct Survey {
     pub(crate) codecs: Codecs,
     /// Packets of the source that both passes look at.
     pub(crate) count: usize,
+    /// In sending order, for the second pass; `None` where there are too many.
+    pub(crate) slots: Option<Vec<Slot>>,
     pub(crate) lines: Vec<Line>,
     pub(crate) runs: Vec<Run>,
     /// From here on nothing is used: the stream made more lines than any call does.
@@ -59,7 +61,11 @@ impl Survey {
         let count = input.packets.count();
         let mut ordered = Ordered::new(input, &codecs, count);
         let mut pass = Pass::new(input);
+        let mut slots = (count <= SLOTS_KEPT_MAX).then(|| Vec::with_capacity(count));
         while let Some(slot) = ordered.next()? {
+            if let Some(slots) = &mut slots {
+                slots.push(slot);
+            }
             pass.note_untimed(&slot, &codecs);
             pass.count_use(&slot, &codecs);
             pass.note_loss(&slot);
@@ -84,6 +90,7 @@ impl Survey {
         Ok(Self {
             codecs,
             count,
+            slots,
             lines,
             runs,
             closed_at: pass.closed_at,

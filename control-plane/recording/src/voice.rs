@@ -223,7 +223,6 @@ impl Voice {
     /// Draws audio that needs no decoder; false if it does.
     fn draw_now(&mut self, expander: Expander, at: i64, drift: i64, payload: &[u8]) -> bool {
         let mut samples = std::mem::take(&mut self.decoded.samples);
-        samples.clear();
         let is_drawn = expander.expand(payload, &mut samples);
         if is_drawn {
             self.place_audio(at, drift, &samples);

@@ -3,7 +3,7 @@
 //! The length is known before the first sample is written, so that the header is final at once and
 //! the file can be hashed and sent while it is made.
 
-use std::io::{self, Write};
+use crate::options::Layout;
 
 /// Header of a file with `frames` frames.
 pub(crate) fn header(frames: u64, channels: u8, sample_rate: u32) -> Vec<u8> {
@@ -40,17 +40,22 @@ pub(crate) fn header(frames: u64, channels: u8, sample_rate: u32) -> Vec<u8> {
     out
 }
 
-/// Writes interleaved samples as little-endian bytes, in blocks of the size of `buffer`.
-pub(crate) fn write_samples(
-    sink: &mut dyn Write,
-    samples: &[i16],
-    buffer: &mut Vec<u8>,
-) -> io::Result<()> {
-    buffer.resize(2 * samples.len(), 0);
-    for (bytes, sample) in buffer.as_chunks_mut().0.iter_mut().zip(samples) {
-        *bytes = sample.to_le_bytes();
+/// Samples of both sides as little-endian bytes, frame by frame, in place of what is in `out`.
+pub(crate) fn encode(layout: Layout, caller: &[i16], callee: &[i16], out: &mut Vec<u8>) {
+    let pairs = caller.iter().zip(callee);
+    out.resize(2 * caller.len() * usize::from(layout.channels()), 0);
+    match layout {
+        Layout::Stereo => {
+            for (frame, (left, right)) in out.as_chunks_mut().0.iter_mut().zip(pairs) {
+                *frame = (u32::from(*left as u16) | u32::from(*right as u16) << 16).to_le_bytes();
+            }
+        }
+        Layout::MonoMix => {
+            for (frame, (left, right)) in out.as_chunks_mut().0.iter_mut().zip(pairs) {
+                *frame = left.saturating_add(*right).to_le_bytes();
+            }
+        }
     }
-    sink.write_all(buffer)
 }
 
 #[cfg(test)]

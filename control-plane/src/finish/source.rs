@@ -70,15 +70,21 @@ const _: () = assert!(KEPT_BYTES_MAX <= u32::MAX as usize && PIECE_BYTES <= KEPT
 #[derive(Debug)]
 pub struct Shelf {
     library: SharedLog,
-    payloads: RefCell<Vec<u8>>,
+    payloads: RefCell<Payloads>,
+}
+
+/// Memory for payloads. What an earlier walk left in it is written over.
+#[derive(Debug, Default)]
+struct Payloads {
+    bytes: Vec<u8>,
+    used: usize,
 }
 
 impl Shelf {
     /// Nothing is kept yet.
     #[must_use]
     pub fn new(library: &SharedLog) -> Rc<Self> {
-        let mut payloads = library.spare.take();
-        payloads.clear();
+        let payloads = Payloads { bytes: library.spare.take(), used: 0 };
         Rc::new(Self { library: Rc::clone(library), payloads: RefCell::new(payloads) })
     }
 
@@ -86,7 +92,7 @@ impl Shelf {
     fn payload<T>(&self, place: &Place, visit: impl FnOnce(&[u8]) -> T) -> Result<T, ReadError> {
         let Kept { length, at } = place.kept;
         if length > 0 {
-            return Ok(visit(&self.payloads.borrow()[at as usize..][..usize::from(length)]));
+            return Ok(visit(&self.payloads.borrow().bytes[at as usize..][..usize::from(length)]));
         }
         Ok(visit(self.library.log.borrow_mut().read(place.lane, place.pos)?.payload()))
     }
@@ -94,27 +100,30 @@ impl Shelf {
     /// Makes room for this many packets, as far as there may be room.
     fn expect(&self, packets: u64) {
         let bytes = usize::try_from(packets).unwrap_or(usize::MAX).saturating_mul(PAYLOAD_BYTES);
-        let mut payloads = self.payloads.borrow_mut();
+        let payloads = &mut self.payloads.borrow_mut().bytes;
         let wanted = bytes.min(KEPT_BYTES_MAX).saturating_sub(payloads.len());
         payloads.reserve_exact(wanted);
     }
 
     /// Copies a payload into the flow's piece, or into a new one; `left` says how many of its packets are to come.
     fn keep(&self, piece: &mut Range<usize>, payload: &[u8], left: u64) -> Kept {
-        let mut payloads = self.payloads.borrow_mut();
+        let Payloads { bytes: kept, used } = &mut *self.payloads.borrow_mut();
         if piece.len() < payload.len() {
             let rest = usize::try_from(left).unwrap_or(usize::MAX).saturating_mul(payload.len());
             let bytes = rest.min(PIECE_BYTES).max(payload.len());
-            let start = payloads.len();
+            let start = *used;
             if start + bytes > KEPT_BYTES_MAX {
                 return Kept::default();
             }
-            payloads.resize(start + bytes, 0);
+            *used = start + bytes;
+            if kept.len() < *used {
+                kept.resize(*used, 0);
+            }
             *piece = start..start + bytes;
         }
         let at = piece.start;
         let Ok(length) = u16::try_from(payload.len()) else { return Kept::default() };
-        payloads[at..at + payload.len()].copy_from_slice(payload);
+        kept[at..at + payload.len()].copy_from_slice(payload);
         piece.start += payload.len();
         Kept { length, at: at as u32 }
     }
@@ -122,7 +131,7 @@ impl Shelf {
 
 impl Drop for Shelf {
     fn drop(&mut self) {
-        self.library.spare.replace(self.payloads.take());
+        self.library.spare.replace(self.payloads.take().bytes);
     }
 }
 
@@ -448,7 +457,7 @@ mod tests {
         let mut piece = 0..0;
         let kept = (0..).take_while(|_| shelf.keep(&mut piece, &payload, u64::MAX).length > 0);
         assert_eq!(kept.count(), KEPT_BYTES_MAX / payload.len());
-        assert!(shelf.payloads.borrow().capacity() <= KEPT_BYTES_MAX);
+        assert!(shelf.payloads.borrow().bytes.capacity() <= KEPT_BYTES_MAX);
         // A smaller one may still fit; one of a flow that has room in its piece always does.
         assert_eq!(shelf.keep(&mut piece, &payload[..100], 1).length, 100);
     }
