@@ -246,7 +246,10 @@ proptest! {
         once.sort_unstable();
         once.dedup();
         prop_assert_eq!(once.len(), written.len(), "nothing is written twice");
-        if stats.lost.total() == 0 && !keep {
+        // What was gathered when a mask came is masked by its own time, before it is written.
+        let is_masked = |step: &Step| matches!(step, Step::Verdict { verdict: Some(Verdict::Mask), .. });
+        let is_late = gather_bytes > 0 && steps.iter().any(is_masked);
+        if stats.lost.total() == 0 && !keep && !is_late {
             let written: BTreeSet<u64> = written.into_iter().collect();
             prop_assert!(rules.must_be_written.is_subset(&written), "and nothing is forgotten");
         }
