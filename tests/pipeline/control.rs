@@ -533,3 +533,33 @@ fn without_a_daemon_it_is_told() {
         assert!(String::from_utf8_lossy(&help.stdout).contains("Examples:"));
     }
 }
+
+/// POL-7, 002: a tenant lets its people begin and end recordings that no rule wants, by a code of its own.
+#[test]
+fn begun_by_a_tenants_code() {
+    let policy = serde_json::json!({ "tenants": [{ "id": "acme", "catch_all": true,
+        "on_demand": { "enabled": true, "feature_codes": { "toggle": "*7" } } }] });
+    let folder = tempfile::tempdir().expect("there is room");
+    let file = folder.path().join("policy.json");
+    std::fs::write(&file, policy.to_string()).expect("the test's folder can be written");
+    let config = format!(
+        "[recording]\ndefault = \"none\"\n[policy]\nfiles = [{file:?}]\n{ALLOW}toggle_code = \"*1\"\n"
+    );
+    let mut play = Play::new();
+    // The configuration's own code is none of this tenant's.
+    play.press(2_000, "*1", Play::event);
+    let start = play.press(4_000, "*7", Play::event);
+    let stop = play.press(8_000, "*7", Play::event);
+    let replayed = play.replay(&config);
+    assert_eq!(replayed.recordings.len(), 1, "{:#?}", replayed.calls);
+    let length = replayed.recordings[0]["duration_ms"].as_i64().expect("a number");
+    let asked = ((stop.end - start.end) / MS) as i64;
+    assert!((length - asked).abs() <= 25, "{length} of {asked} ms");
+    assert_eq!(replayed.recordings[0]["tenant"], "acme");
+    assert_eq!(replayed.recordings[0]["end_reason"], "stopped_by_rtp_event");
+    for outside in [0..start.start - 100 * MS, stop.end + 100 * MS..u64::MAX] {
+        let secret = play.said(outside);
+        let found = secret.found_below(&replayed.data_dir());
+        assert!(found.iter().all(|(_, found)| *found == 0), "{found:?}");
+    }
+}
