@@ -70,7 +70,7 @@ fn a_change_is_for_those_it_concerns() {
         let duration_ms = recording["duration_ms"].as_u64().expect("a number");
         let events = call["events"].to_string();
         if call["tenant"] == "changed" {
-            assert!(duration_ms < u64::from(TALK_MS) - 500, "{duration_ms} ms: {call:#}");
+            assert!(duration_ms < u64::from(TALK_MS) - 2_000, "{duration_ms} ms: {call:#}");
             assert_eq!(recording["end_reason"], "stopped_by_policy");
             assert_eq!(
                 call["decision"]["policy"].as_str().map(|version| &version[..2]),
@@ -78,7 +78,8 @@ fn a_change_is_for_those_it_concerns() {
             );
             assert!(events.contains("account outbound.offnet is off"), "{events}");
         } else {
-            assert!(duration_ms + 250 > u64::from(TALK_MS), "{duration_ms} ms: {call:#}");
+            // A busy machine sends late, and then faster.
+            assert!(duration_ms + 1_500 > u64::from(TALK_MS), "{duration_ms} ms: {call:#}");
             assert_eq!(call["gaps"], json!([]));
             assert_eq!(recording["packets"]["lost"], 0);
             assert!(!events.contains("stop:"), "{events}");
