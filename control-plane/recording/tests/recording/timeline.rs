@@ -363,11 +363,12 @@ fn what_is_cut_out_takes_no_time() {
     let options = RenderOptions { silences, ..RenderOptions::default() };
     let heard = hear_as(&[caller(packets.clone())], &options);
     let expected = expanded(&audio);
-    let whole = [&expected[..15_999], &expected[56_000..63_999], &expected[72_000..79_919]];
+    // What is cut is silenced first, two samples beyond its end: nothing of it may stay.
+    let whole = [&expected[..15_999], &expected[56_002..63_999], &expected[72_002..79_919]];
     assert_eq!(heard.left.len(), 16_000 + 8_000 + 7_920);
     assert_same(&heard.left[..15_999], whole[0], "before");
-    assert_same(&heard.left[16_000..23_999], whole[1], "between");
-    assert_same(&heard.left[24_000..31_919], whole[2], "after");
+    assert_same(&heard.left[16_002..23_999], whole[1], "between");
+    assert_same(&heard.left[24_002..31_919], whole[2], "after");
     assert_eq!((heard.report.duration_ms, heard.report.frames), (3_990, 31_920));
     assert_eq!(heard.report.end_ns, START_NS + 10_000 * MS);
     // POL-4: what is left is too short to be kept.
