@@ -55,6 +55,7 @@ pub fn find(
         // The daemon's to finish and to command; here only what is still open counts.
         intake.tick(follower.read_until(follower.latest_ns()));
         intake.take_finished();
+        intake.table.take_superseded();
         intake.take_commands();
     }
     follower.rest(&mut intake)?;
@@ -81,6 +82,7 @@ pub fn render(
         data_dir,
         options: &setup::render_options(config),
         aliases: &aliases,
+        prefer: setup::recorded_leg(config),
         decoders: &setup::decoders(config, 1),
     };
     Ok(render_so_far(call, &shop, sink)?)

@@ -41,6 +41,7 @@ pub struct Metrics {
     pub calls_started: IntCounter,
     pub calls_ended: IntCounterVec,
     pub calls_evicted: IntCounter,
+    pub legs_joined: IntCounterVec,
     /// Of the vectors above, what is counted for each record.
     pub signalling_records: IntCounter,
     pub sip_over_udp: IntCounter,
@@ -186,6 +187,11 @@ impl Metrics {
             calls_evicted: make.counter(
                 "earwitness_calls_evicted_total",
                 "Calls given up because too many were open at once.",
+            ),
+            legs_joined: make.counters(
+                "earwitness_legs_joined_total",
+                "Legs found to be a part of a call that was there already, by what said so.",
+                "by",
             ),
             media_bound: media.with_label_values(&["call"]),
             media_unbound: media.with_label_values(&["none"]),

@@ -318,6 +318,8 @@ impl Run<'_> {
     }
 
     fn finish_calls(&mut self) -> Result<(), ReplayError> {
+        // Only what is finished is written here: no row is there to be taken back.
+        drop(self.intake.table.take_superseded());
         let finished = self.intake.take_finished().into_iter();
         let (silent, over): (Vec<_>, Vec<_>) =
             finished.partition(|call| call.media.flows.is_empty());

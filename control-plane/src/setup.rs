@@ -10,11 +10,13 @@ use earwitness_codec::{Decoders, WorkerOptions, WorkerPool};
 use earwitness_recording::{Format, Layout, RenderOptions};
 use earwitness_wire::Options;
 
+use crate::call::Prefer;
 use crate::call::coverage::Terms;
 use crate::call::table::{CallTable, Timing};
-use crate::config::{self, Config, ConfigError, FileFormat};
+use crate::config::{self, Config, ConfigError, FileFormat, RecordedLeg};
 use crate::finish::{FinishPool, PoolOptions};
 use crate::intake::Intake;
+use crate::intake::correlator::Correlation;
 use crate::metrics::Metrics;
 use crate::programs;
 use crate::rules::Rules;
@@ -114,7 +116,23 @@ pub fn intake(config: &Config, rules: Rules, metrics: &Arc<Metrics>) -> Intake {
     });
     let settings = config.control.settings().expect("the configuration was checked");
     table.set_on_demand(settings.on_demand);
-    Intake::new(table, settings, wire_options(config), Arc::clone(metrics))
+    let headers = config.calls.correlate_headers.iter();
+    let correlation = Correlation {
+        headers: headers.map(|name| name.clone().into_bytes()).collect(),
+        window_ns: config.calls.correlate_window_ms * MS,
+        confidence_min: config.calls.correlate_confidence,
+    };
+    Intake::new(table, settings, correlation, wire_options(config), Arc::clone(metrics))
+}
+
+/// Which leg of a conversation is recorded.
+#[must_use]
+pub const fn recorded_leg(config: &Config) -> Prefer {
+    match config.recording.leg {
+        RecordedLeg::Best => Prefer::Best,
+        RecordedLeg::First => Prefer::First,
+        RecordedLeg::Last => Prefer::Last,
+    }
 }
 
 /// How recordings are rendered.
@@ -173,6 +191,7 @@ pub fn finish_pool(
         threads,
         render: render_options(config),
         aliases: config.aliases()?,
+        prefer: recorded_leg(config),
         decoders: decoders(config, threads),
         retry: Duration::from_secs(5),
     };

@@ -21,7 +21,7 @@ pub use listing::{After, Filter, Order, PAGE_ROWS_MAX};
 pub use policy_version::PolicyVersionRow;
 pub use rows::{
     CallRow, Decision, DestinationRow, DigitRow, EventRow, Gap, HiddenRow, LegRow, Packets,
-    RecordingRow, StreamRow, TakeRow,
+    PartiesRow, RecordingRow, StreamRow, TakeRow,
 };
 pub use store::Catalog;
 pub use timestamp::Timestamp;

@@ -116,7 +116,7 @@ pub struct RecordingRow {
 }
 
 /// One SIP dialog of a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LegRow {
     pub call_id: String,
     pub from_tag: Option<String>,
@@ -125,6 +125,31 @@ pub struct LegRow {
     pub started_at: Timestamp,
     pub answered_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
+    #[serde(default)]
+    pub end_reason: Option<String>,
+    #[serde(default)]
+    pub from: Option<String>,
+    #[serde(default)]
+    pub to: Option<String>,
+    /// `first`, `hop` (the same conversation on the other side of a box), `transfer`, `consultation`, `conference`.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// Why it is taken for a part of the call; none of the first.
+    #[serde(default)]
+    pub joined_by: Option<String>,
+    /// How sure that is, from 0 to 1.
+    #[serde(default)]
+    pub confidence: Option<f64>,
+}
+
+/// Who spoke with whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartiesRow {
+    pub from_at: Timestamp,
+    pub until_at: Option<Timestamp>,
+    /// Who is on the caller's side, left in a recording.
+    pub caller: Option<String>,
+    pub callee: Option<String>,
 }
 
 /// One RTP stream of a call.
@@ -180,6 +205,9 @@ pub struct CallRow {
     /// `trying`, `ringing`, `answered`, `ended`.
     pub state: String,
     pub end_reason: Option<String>,
+    /// Who spoke with whom, in the order in which they began.
+    #[serde(default)]
+    pub parties: Vec<PartiesRow>,
     /// There is a recording.
     pub recorded: bool,
     pub decision: Decision,

@@ -36,6 +36,14 @@ impl Binding {
     }
 }
 
+/// What announcing an address changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announcement {
+    pub is_news: bool,
+    /// Another call had it, and had no end yet.
+    pub displaced: Option<Binding>,
+}
+
 /// What was found for one address, to be used again while nothing has changed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Found {
@@ -58,7 +66,8 @@ impl Bindings {
     /// Announces `endpoint` at `at_ns`. An older call that still held it gives it up then; where nobody did,
     /// the binding begins up to `early_ns` before, because media may overtake its SDP.
     ///
-    /// Returns whether it is news; a repeated announcement of the same is not.
+    /// Returns whether it is news; a repeated announcement of the same is not. Who had the address until then is told,
+    /// too.
     pub fn announce(
         &mut self,
         endpoint: Endpoint,
@@ -66,16 +75,21 @@ impl Bindings {
         receiver: Party,
         at_ns: TsNs,
         early_ns: u64,
-    ) -> bool {
+    ) -> Announcement {
         self.changes += 1;
         // Most addresses are one call's.
         let list = self.by_endpoint.entry(endpoint).or_insert_with(|| Vec::with_capacity(1));
         let mut from_ns = at_ns.saturating_sub(early_ns);
+        let mut displaced = None;
         for old in list.iter_mut() {
             if old.call == call && old.receiver == receiver && old.until_ns > at_ns {
-                return std::mem::replace(&mut old.until_ns, OPEN) != OPEN;
+                let is_news = std::mem::replace(&mut old.until_ns, OPEN) != OPEN;
+                return Announcement { is_news, displaced };
             }
             if old.call != call {
+                if old.until_ns == OPEN {
+                    displaced = Some(*old);
+                }
                 old.until_ns = old.until_ns.min(at_ns);
                 from_ns = from_ns.max(old.until_ns);
             }
@@ -86,7 +100,29 @@ impl Bindings {
             self.overflowed += 1;
         }
         list.push(Binding { call, receiver, from_ns, until_ns: OPEN });
-        true
+        Announcement { is_news: true, displaced }
+    }
+
+    /// From `at_ns` on somebody else of the same call receives at `endpoint`.
+    pub fn turn(&mut self, endpoint: Endpoint, call: CallSlot, receiver: Party, at_ns: TsNs) {
+        self.changes += 1;
+        let list = self.by_endpoint.entry(endpoint).or_default();
+        let others = |old: &&mut Binding| {
+            old.call == call && old.receiver != receiver && old.until_ns > at_ns
+        };
+        list.iter_mut().filter(others).for_each(|old| old.until_ns = at_ns);
+        self.announce(endpoint, call, receiver, at_ns, 0);
+    }
+
+    /// What `from` had at `endpoint` is `into`'s; `turned`: its sides are exchanged. A time that both claim stays with
+    /// who has it.
+    pub fn move_to(&mut self, endpoint: &Endpoint, from: CallSlot, into: CallSlot, turned: bool) {
+        self.changes += 1;
+        let Some(list) = self.by_endpoint.get_mut(endpoint) else { return };
+        for old in list.iter_mut().filter(|old| old.call == from) {
+            old.call = into;
+            old.receiver = if turned { old.receiver.other() } else { old.receiver };
+        }
     }
 
     /// Ends what `call` holds of `endpoint` at `at`. Returns whether nobody holds it now.
@@ -163,9 +199,9 @@ mod tests {
     fn a_reused_port_belongs_to_each_call_in_its_time() {
         let mut bindings = Bindings::default();
         let port = Endpoint::default();
-        assert!(bindings.announce(port, slot(1), Party::Caller, 100, EARLY_NS));
+        assert!(bindings.announce(port, slot(1), Party::Caller, 100, EARLY_NS).is_news);
         bindings.close(&port, slot(1), 200);
-        assert!(bindings.announce(port, slot(2), Party::Caller, 180, EARLY_NS));
+        assert!(bindings.announce(port, slot(2), Party::Caller, 180, EARLY_NS).is_news);
         assert_eq!(bindings.find(&port, 179).map(|found| found.call), Some(slot(1)));
         assert_eq!(bindings.find(&port, 180).map(|found| found.call), Some(slot(2)));
         assert_eq!(bindings.find(&port, 89), None);
@@ -188,10 +224,10 @@ mod tests {
     fn repeating_an_announcement_is_no_news_and_reopens_a_closed_one() {
         let mut bindings = Bindings::default();
         let port = Endpoint::default();
-        assert!(bindings.announce(port, slot(1), Party::Caller, 100, 0));
-        assert!(!bindings.announce(port, slot(1), Party::Caller, 150, 0));
+        assert!(bindings.announce(port, slot(1), Party::Caller, 100, 0).is_news);
+        assert!(!bindings.announce(port, slot(1), Party::Caller, 150, 0).is_news);
         bindings.close(&port, slot(1), 300);
-        assert!(bindings.announce(port, slot(1), Party::Caller, 250, 0));
+        assert!(bindings.announce(port, slot(1), Party::Caller, 250, 0).is_news);
         assert_eq!(bindings.find(&port, 100_000).map(|found| found.from_ns), Some(100));
     }
 

@@ -388,6 +388,23 @@ impl Coverage {
         Ok(())
     }
 
+    /// Whether what is hidden in `other` can be hidden here, too.
+    #[must_use]
+    pub fn fits(&self, other: &Self) -> bool {
+        self.spans.len() + other.spans.len() <= SPANS_PER_CALL_MAX
+    }
+
+    /// Takes in what is hidden in a call that turned out to be a part of this one; `turned`: its sides are exchanged. The
+    /// takes stay those of this one.
+    pub fn absorb(&mut self, other: Self, turned: bool) {
+        self.keeps |= other.keeps;
+        for mut span in other.spans {
+            span.speaker = span.speaker.map(|party| if turned { party.other() } else { party });
+            self.spans.push(span);
+        }
+        self.judge();
+    }
+
     /// Whether media is kept for a take that has not begun.
     #[must_use]
     pub const fn is_kept(&self) -> bool {

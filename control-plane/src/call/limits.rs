@@ -18,14 +18,34 @@ pub const TRACE_EVENTS_MAX: usize = 256;
 pub const DIGITS_MAX: usize = 1024;
 /// SIP messages of one call whose places are kept.
 pub const SIGNALLING_MAX: usize = 4096;
-/// SIP hops of one call that are told apart.
+/// SIP hops of one INVITE that are told apart.
 pub const HOPS_MAX: usize = 8;
 /// Recordings of one call: it may be stopped and started again.
 pub const TAKES_PER_CALL_MAX: usize = 64;
 /// Pauses, masks and hidden keys of one call.
 pub const SPANS_PER_CALL_MAX: usize = 1024;
+/// INVITEs of one call; a further one is a call of its own.
+pub const INVITES_MAX: usize = 32;
 /// Legs of one call.
-pub const LEGS_MAX: usize = 32;
+pub const LEGS_MAX: usize = 64;
+/// Who spoke with whom, of one call.
+pub const TOGETHER_MAX: usize = 64;
+/// Stretches on hold of one call.
+pub const HOLDS_MAX: usize = 128;
+/// Addresses that messages of one INVITE name as their parties'.
+pub const IDENTITIES_MAX: usize = 24;
+/// Bytes of such an address; a longer one is passed over.
+pub const ADDRESS_BYTES_MAX: usize = 256;
+/// INVITEs of which one value of a header, or one pair of numbers, is remembered.
+pub const HOLDERS_MAX: usize = 4;
+/// Values that one INVITE may be found by.
+pub const KEYS_PER_INVITE_MAX: usize = 12;
+/// Transfers that were asked for and have not come about, of all calls.
+pub const TRANSFERS_MAX: usize = 16_384;
+/// Transfers to one number of these.
+pub const TRANSFERS_PER_TARGET_MAX: usize = 64;
 
-const _: () = assert!(HOPS_MAX <= u8::MAX as usize);
+const _: () = assert!(HOPS_MAX * INVITES_MAX <= 1 << u8::BITS);
+const _: () = assert!(LEGS_MAX <= u8::MAX as usize && INVITES_MAX <= LEGS_MAX);
 const _: () = assert!(FLOWS_PER_CALL_MAX <= STREAMS_PER_CALL_MAX);
+const _: () = assert!(HOPS_MAX == earwitness_voip::limits::HOPS_MAX);

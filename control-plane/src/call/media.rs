@@ -93,6 +93,29 @@ impl Flow {
         true
     }
 
+    /// Takes in what another call had of the same flow.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.first_ns = self.first_ns.min(other.first_ns);
+        self.last_ns = self.last_ns.max(other.last_ns);
+        self.packets += other.packets;
+        self.chains.extend(other.chains);
+        // The one that goes on comes last.
+        self.chains.sort_by_key(|chain| (chain.lane, chain.last));
+        for news in other.ssrcs {
+            let has_room = self.ssrcs.len() < STREAMS_PER_CALL_MAX;
+            match self.ssrcs.iter_mut().find(|known| known.ssrc == news.ssrc) {
+                Some(known) => {
+                    known.first_ns = known.first_ns.min(news.first_ns);
+                    known.last_ns = known.last_ns.max(news.last_ns);
+                    known.packets += news.packets;
+                    known.concurrent += news.concurrent;
+                }
+                None if has_room => self.ssrcs.push(news),
+                None => {}
+            }
+        }
+    }
+
     fn extend_chain(&mut self, arrival: &Arrival) {
         let same_lane = |chain: &&mut Chain| chain.lane == arrival.lane;
         match self.chains.iter_mut().rev().find(same_lane) {

@@ -5,12 +5,17 @@
 
 pub mod binding;
 pub mod change;
+mod choice;
 pub mod coverage;
 pub mod decide;
 pub mod erasures;
+pub mod joining;
 pub mod known;
+pub mod leg;
 pub mod limits;
 pub mod media;
+pub mod number;
+pub mod parties;
 pub mod select;
 pub mod table;
 pub mod trace;
@@ -23,11 +28,17 @@ pub use earwitness_voip::dialog::Party;
 use earwitness_voip::sdp::PayloadType;
 use earwitness_wire::Endpoint;
 
+use std::net::SocketAddr;
+
 use binding::TsNs;
 use coverage::Coverage;
 use decide::{Decision, TakeForm};
-use limits::{DIGITS_MAX, ENDPOINTS_PER_CALL_MAX, GAPS_MAX, LEGS_MAX, SIGNALLING_MAX};
+use leg::{InviteIndex, Invites, Leg};
+use limits::{
+    DIGITS_MAX, ENDPOINTS_PER_CALL_MAX, GAPS_MAX, HOLDS_MAX, HOPS_MAX, LEGS_MAX, SIGNALLING_MAX,
+};
 use media::Media;
+use parties::Together;
 use trace::Trace;
 
 /// A call's place in the table, with the generation that tells it from who had the place before.
@@ -69,24 +80,13 @@ impl State {
     }
 }
 
-/// One SIP dialog of the call; each branch of a fork is one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leg {
-    pub call_id: String,
-    pub from_tag: Option<String>,
-    pub to_tag: Option<String>,
-    pub state: State,
-    pub started_ns: TsNs,
-    pub answered_ns: Option<TsNs>,
-    pub ended_ns: Option<TsNs>,
-}
-
 /// An address at which a party said it receives audio, and what arrives there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
+    /// The call's side that receives there.
     pub party: Party,
     /// Which SIP hop announced it: a relay's two sides are two hops of one call.
-    pub hop: u8,
+    pub hop: HopIndex,
     /// Whose answer it was; `None` for the caller, who is the same to every branch.
     pub leg: Option<LegIndex>,
     pub rtp: Endpoint,
@@ -96,6 +96,54 @@ pub struct Announced {
     pub payload_types: Vec<(TsNs, Arc<[PayloadType]>)>,
     /// Keys were agreed: what arrives cannot be heard without them.
     pub encrypted: bool,
+    /// Whose message said so first.
+    pub teller: SocketAddr,
+}
+
+/// A hop of the signalling of one of the call's INVITEs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HopIndex(u8);
+
+impl HopIndex {
+    /// `path` is below [`HOPS_MAX`], as the dialog layer counts.
+    #[must_use]
+    pub const fn new(invite: InviteIndex, path: u8) -> Self {
+        // INVITES_MAX and HOPS_MAX multiplied fit (limits.rs).
+        Self(invite.0 * HOPS_MAX as u8 + path % HOPS_MAX as u8)
+    }
+
+    /// The INVITE whose hop it is.
+    #[must_use]
+    pub const fn invite(self) -> InviteIndex {
+        InviteIndex(self.0 / HOPS_MAX as u8)
+    }
+
+    /// The same hop, when the call's INVITEs are the last ones of a call that had `before`.
+    const fn behind(self, before: u8) -> Self {
+        Self::new(InviteIndex(self.invite().0 + before), self.0 % HOPS_MAX as u8)
+    }
+}
+
+/// A stretch on hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    pub talk: u8,
+    pub invite: InviteIndex,
+    pub from_ns: TsNs,
+    /// [`binding::OPEN`]: still.
+    pub until_ns: TsNs,
+}
+
+/// Which leg of a conversation is recorded, if both parties are heard on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Prefer {
+    /// The one on which they are heard best.
+    #[default]
+    Best,
+    /// The first: the caller's.
+    First,
+    /// The last: that of who answered.
+    Last,
 }
 
 /// Packets that the log lacks while the call ran.
@@ -136,6 +184,17 @@ pub struct Call {
     /// The last SIP message or media packet.
     pub heard_ns: TsNs,
     pub legs: Vec<Leg>,
+    /// What made the legs; each is answered by one or more of them.
+    pub invites: Invites,
+    /// How many conversations the INVITEs carry.
+    pub talks: u8,
+    /// Who spoke with whom, where there are several INVITEs: see [`Call::parties`].
+    pub together: Vec<Together>,
+    pub holds: Vec<Hold>,
+    /// All legs are over, but another one may follow: a party asked for a transfer.
+    pub pending_end: Option<(TsNs, String)>,
+    /// Until when it may.
+    pub transfer_until_ns: TsNs,
     pub announced: Vec<Announced>,
     /// Addresses that nobody announced but a party sends to, and who would receive there.
     pub aliases: Vec<(Endpoint, Party)>,
@@ -175,6 +234,20 @@ impl Call {
         }
         self.legs.push(leg);
         u8::try_from(self.legs.len() - 1).ok().map(LegIndex)
+    }
+
+    /// Notes that a party put the other on hold, or took it back.
+    pub fn hold(&mut self, index: InviteIndex, is_held: bool, at_ns: TsNs) {
+        let Some(invite) = self.invites.get_mut(index) else { return };
+        let (was_held, talk) = (std::mem::replace(&mut invite.is_held, is_held), invite.talk);
+        self.held = self.invites.iter().any(|invite| invite.is_held && !invite.is_over);
+        if is_held && !was_held && self.holds.len() < HOLDS_MAX {
+            self.holds.push(Hold { talk, invite: index, from_ns: at_ns, until_ns: binding::OPEN });
+        }
+        if was_held && !is_held {
+            let open = |hold: &&mut Hold| hold.invite == index && hold.until_ns == binding::OPEN;
+            self.holds.iter_mut().filter(open).for_each(|hold| hold.until_ns = at_ns);
+        }
     }
 
     /// Keeps the place of a message, or of a part of one; once, whatever else is in the same segment.

@@ -2,13 +2,18 @@
 //!
 //! A stream is heard only if its source is what SDP announced for the speaker, or an alias that is configured
 //! or proven by media in both directions (CALL-3). Where SIP passes a relay, one hop's media is chosen, so
-//! that nobody is heard twice. What is not heard stays in the log, and the trace names it and why.
+//! that nobody is heard twice; where a call has several legs, one leg's at each time (`choice`). What is not heard stays in
+//! the log, and the trace names it and why.
 
 use earwitness_wire::Endpoint;
 
-use super::binding::TsNs;
+use std::ops::Range;
+
+use super::binding::{OPEN, TsNs};
+use super::choice;
+use super::leg::{InviteIndex, Invites, Leg};
 use super::media::{Flow, Media, SsrcUse};
-use super::{Announced, LegIndex, Party};
+use super::{Announced, Call, Hold, HopIndex, LegIndex, Party, Prefer};
 
 /// Packets that an SSRC may send while another of its flow speaks before it is somebody else's: a change of
 /// SSRC overlaps for some packets.
@@ -38,8 +43,20 @@ pub struct Heard {
     pub speaker: Party,
     pub trust: Trust,
     pub priority: i32,
-    /// Packets from here on are not this call's any more: another branch was answered.
+    /// The INVITE whose media it is.
+    pub invite: InviteIndex,
+    /// Packets before are another leg's to tell.
+    pub from_ns: TsNs,
+    /// Packets from here on are not to be heard: another branch was answered, or another leg tells what follows.
     pub until_ns: Option<TsNs>,
+}
+
+impl Heard {
+    /// When its packets are heard.
+    #[must_use]
+    pub fn window(&self) -> Range<TsNs> {
+        self.from_ns..self.until_ns.unwrap_or(OPEN)
+    }
 }
 
 /// A stream that is not.
@@ -56,8 +73,41 @@ pub struct Question<'a> {
     pub announced: &'a [Announced],
     pub media: &'a Media,
     pub answered: Option<(LegIndex, TsNs)>,
+    pub legs: &'a [Leg],
+    /// None of a call that has one.
+    pub invites: Option<&'a Invites>,
+    pub holds: &'a [Hold],
+    pub prefer: Prefer,
     /// `(from, to)`: media of the first counts as media of the second; port 0 is any.
     pub aliases: &'a [(Endpoint, Endpoint)],
+}
+
+impl<'a> Question<'a> {
+    /// What is asked of a call.
+    #[must_use]
+    pub fn of(call: &'a Call, aliases: &'a [(Endpoint, Endpoint)], prefer: Prefer) -> Self {
+        Self {
+            announced: &call.announced,
+            media: &call.media,
+            answered: call.answered,
+            legs: &call.legs,
+            invites: (call.invites.len() > 1).then_some(&call.invites),
+            holds: &call.holds,
+            prefer,
+            aliases,
+        }
+    }
+
+    /// The branch of an INVITE that was answered first, and when.
+    fn answered(&self, invite: InviteIndex) -> Option<(LegIndex, TsNs)> {
+        if self.invites.is_none() {
+            return self.answered;
+        }
+        let legs = (0..=u8::MAX).map(LegIndex).zip(self.legs);
+        let of_it = legs.filter(|(_, leg)| leg.invite == invite);
+        let answered = of_it.filter_map(|(index, leg)| Some((index, leg.answered_ns?)));
+        answered.min_by_key(|(index, at_ns)| (*at_ns, index.0))
+    }
 }
 
 /// The choice.
@@ -91,15 +141,16 @@ impl Selection {
 /// Chooses the streams of a call.
 #[must_use]
 pub fn select(question: &Question<'_>) -> Selection {
-    let mut hops: Vec<u8> = question.announced.iter().map(|announced| announced.hop).collect();
+    let mut hops: Vec<HopIndex> = question.announced.iter().map(|known| known.hop).collect();
     hops.sort_unstable();
     hops.dedup();
-    let of_hops = hops.iter().map(|&hop| on_hop(question, hop));
-    let best =
-        of_hops.reduce(
-            |best, next| if score(question, &next) > score(question, &best) { next } else { best },
-        );
-    let mut selection = best.unwrap_or_default();
+    let of_invites = hops.chunk_by(|one, other| one.invite() == other.invite());
+    let mut choices: Vec<Selection> =
+        of_invites.filter_map(|hops| best_hop(question, hops)).collect();
+    let mut selection = match choices.len() {
+        0 | 1 => choices.pop().unwrap_or_default(),
+        _ => choice::in_turn(question, choices),
+    };
     selection.number_voices();
     let mentioned: Vec<usize> = selection
         .heard
@@ -114,8 +165,16 @@ pub fn select(question: &Question<'_>) -> Selection {
     selection
 }
 
+/// Of the hops of one INVITE.
+fn best_hop(question: &Question<'_>, hops: &[HopIndex]) -> Option<Selection> {
+    let of_hops = hops.iter().map(|&hop| on_hop(question, hop));
+    of_hops.reduce(
+        |best, next| if score(question, &next) > score(question, &best) { next } else { best },
+    )
+}
+
 /// Both parties before one, then the more packets.
-fn score(question: &Question<'_>, selection: &Selection) -> (usize, u64) {
+pub(super) fn score(question: &Question<'_>, selection: &Selection) -> (usize, u64) {
     let speaks = |party| usize::from(selection.heard.iter().any(|heard| heard.speaker == party));
     let packets = selection.heard.iter().map(|heard| {
         let flow = &question.media.flows[heard.flow];
@@ -128,7 +187,7 @@ fn score(question: &Question<'_>, selection: &Selection) -> (usize, u64) {
     (speaks(Party::Caller) + speaks(Party::Callee), packets.sum())
 }
 
-fn on_hop(question: &Question<'_>, hop: u8) -> Selection {
+fn on_hop(question: &Question<'_>, hop: HopIndex) -> Selection {
     let mut selection = Selection::default();
     let mut trusted: Vec<(usize, Trust)> = Vec::new();
     for (index, flow) in question.media.flows.iter().enumerate() {
@@ -165,18 +224,18 @@ fn overlaps(a: &Flow, b: &Flow) -> bool {
 
 fn announced<'a>(
     question: &Question<'a>,
-    hop: u8,
+    hop: HopIndex,
     party: Party,
 ) -> impl Iterator<Item = &'a Announced> {
     question.announced.iter().filter(move |known| known.hop == hop && known.party == party)
 }
 
 /// Whether the flow goes to where its receiver said on this hop.
-fn arrives(question: &Question<'_>, hop: u8, flow: &Flow) -> bool {
+fn arrives(question: &Question<'_>, hop: HopIndex, flow: &Flow) -> bool {
     announced(question, hop, flow.receiver).any(|known| known.rtp == flow.dst)
 }
 
-fn trust(question: &Question<'_>, hop: u8, flow: &Flow) -> Option<Trust> {
+fn trust(question: &Question<'_>, hop: HopIndex, flow: &Flow) -> Option<Trust> {
     let speaker = flow.receiver.other();
     let from_announced = announced(question, hop, speaker).any(|known| known.rtp == flow.src);
     let answers = |other: &Flow| other.src == flow.dst && other.dst == flow.src;
@@ -199,7 +258,12 @@ fn trust(question: &Question<'_>, hop: u8, flow: &Flow) -> Option<Trust> {
         .then_some(Trust::SameHost)
 }
 
-fn is_alias(question: &Question<'_>, hop: u8, flow: &Flow, alias: &(Endpoint, Endpoint)) -> bool {
+fn is_alias(
+    question: &Question<'_>,
+    hop: HopIndex,
+    flow: &Flow,
+    alias: &(Endpoint, Endpoint),
+) -> bool {
     let is = |rule: &Endpoint, at: &Endpoint| {
         rule.addr == at.addr && (rule.port == 0 || rule.port == at.port)
     };
@@ -208,13 +272,19 @@ fn is_alias(question: &Question<'_>, hop: u8, flow: &Flow, alias: &(Endpoint, En
 }
 
 /// The SSRCs of a trusted flow: one after the other they are the speaker, side by side only the first is.
-fn voices(question: &Question<'_>, hop: u8, index: usize, trust: Trust, selection: &mut Selection) {
+fn voices(
+    question: &Question<'_>,
+    hop: HopIndex,
+    index: usize,
+    trust: Trust,
+    selection: &mut Selection,
+) {
     let flow = &question.media.flows[index];
     let speaker = flow.receiver.other();
     let leg = announced(question, hop, speaker)
         .find(|known| known.rtp == flow.src)
         .and_then(|known| known.leg);
-    let (until_ns, fits) = match (leg, question.answered) {
+    let (until_ns, fits) = match (leg, question.answered(hop.invite())) {
         (Some(leg), Some((answered, at))) if leg != answered => (Some(at), 0),
         _ => (None, 10),
     };
@@ -242,6 +312,8 @@ fn voices(question: &Question<'_>, hop: u8, index: usize, trust: Trust, selectio
             speaker,
             trust,
             priority,
+            invite: hop.invite(),
+            from_ns: 0,
             until_ns,
         });
     }
@@ -256,17 +328,18 @@ mod tests {
     const B: Endpoint = Endpoint::v4([10, 0, 0, 2], 5000);
     const X: Endpoint = Endpoint::v4([203, 0, 113, 9], 6000);
 
-    fn announce(party: Party, hop: u8, rtp: Endpoint) -> Announced {
+    fn announce(party: Party, path: u8, rtp: Endpoint) -> Announced {
         let leg = (party == Party::Callee).then_some(LegIndex(0));
         Announced {
             party,
-            hop,
+            hop: HopIndex::new(InviteIndex(0), path),
             leg,
             rtp,
             rtcp: None,
             from_ns: 0,
             payload_types: Vec::new(),
             encrypted: false,
+            teller: rtp.to_socket_addr(),
         }
     }
 
@@ -277,7 +350,16 @@ mod tests {
 
     fn choose(announced: &[Announced], flows: Vec<Flow>) -> Selection {
         let media = Media { flows, left_out: 0 };
-        select(&Question { announced, media: &media, answered: None, aliases: &[] })
+        select(&Question {
+            announced,
+            media: &media,
+            answered: None,
+            legs: &[],
+            invites: None,
+            holds: &[],
+            prefer: Prefer::Best,
+            aliases: &[],
+        })
     }
 
     /// CALL-3: a stream from elsewhere to an announced port is kept apart.

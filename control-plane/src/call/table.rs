@@ -9,6 +9,7 @@ use earwitness_wire::{Endpoint, Verdict};
 use super::binding::{Binding, Bindings, Found, TsNs};
 use super::coverage::{Coverage, Terms, Wanted};
 use super::erasures::Erasures;
+use super::leg::{Invite, Invites};
 use super::limits::{ALIASES_PER_CALL_MAX, ENDPOINTS_PER_CALL_MAX};
 use super::media::{Added, Arrival, Media};
 use super::trace::Trace;
@@ -54,30 +55,31 @@ pub struct Opening {
     pub to: Option<String>,
     pub at_ns: TsNs,
     pub joined_late: bool,
+    pub invite: Invite,
 }
 
 #[derive(Debug, Default)]
-struct Place {
-    generation: u32,
-    call: Option<Box<Call>>,
+pub(super) struct Place {
+    pub(super) generation: u32,
+    pub(super) call: Option<Box<Call>>,
     /// Before then, time alone changes nothing. Whoever changes the call sets it to 0.
-    due_ns: TsNs,
+    pub(super) due_ns: TsNs,
 }
 
 /// The table.
 #[derive(Debug)]
 pub struct CallTable {
     pub(super) rules: Rules,
-    timing: Timing,
+    pub(super) timing: Timing,
     /// Of takes that no rule says more about.
     pub(super) terms: Terms,
     pub(super) on_demand: OnDemand,
     calls_max: usize,
-    places: Vec<Place>,
-    free: Vec<u32>,
-    open: usize,
-    bindings: Bindings,
-    verdicts: Vec<VerdictChange>,
+    pub(super) places: Vec<Place>,
+    pub(super) free: Vec<u32>,
+    pub(super) open: usize,
+    pub(super) bindings: Bindings,
+    pub(super) verdicts: Vec<VerdictChange>,
     #[expect(clippy::vec_box, reason = "a call is large and goes on to other threads in its box")]
     finished: Vec<Box<Call>>,
     changed: Vec<CallSlot>,
@@ -86,6 +88,8 @@ pub struct CallTable {
     listens_to: u128,
     /// What capture is asked to destroy.
     pub erasures: Erasures,
+    /// Ids of calls that turned out to be parts of others.
+    pub(super) superseded: Vec<String>,
     /// Time that is no part of any call's length, since the beginning.
     holes_ns: u64,
     /// Calls given up because there were too many.
@@ -111,6 +115,7 @@ impl CallTable {
             heard: None,
             listens_to: 0,
             erasures: Erasures::default(),
+            superseded: Vec::new(),
             holes_ns: 0,
             evicted: 0,
         }
@@ -161,6 +166,12 @@ impl CallTable {
             end_reason: None,
             heard_ns: opening.at_ns,
             legs: Vec::with_capacity(1),
+            invites: Invites::new(opening.invite),
+            talks: 1,
+            together: Vec::new(),
+            holds: Vec::new(),
+            pending_end: None,
+            transfer_until_ns: 0,
             announced: Vec::with_capacity(2),
             aliases: Vec::new(),
             has_video: false,
@@ -207,19 +218,21 @@ impl CallTable {
         }
     }
 
-    /// A party said where it receives.
-    pub fn announce(&mut self, slot: CallSlot, news: Announced) {
+    /// A party said where it receives. Returns what another call had there until now.
+    pub fn announce(&mut self, slot: CallSlot, news: Announced) -> Option<Binding> {
         let early_ns = self.timing.hold_ns;
-        let Some(call) = self.get_mut(slot) else { return };
+        let call = self.get_mut(slot)?;
         let (party, from_ns) = (news.party, news.from_ns);
         let endpoints = [Some(news.rtp), news.rtcp];
         if call.announce(news) {
             let text = format!("{} receives at {}", party.name(), endpoints[0].unwrap_or_default());
             call.trace.note(from_ns, "media", text);
         }
+        let mut displaced = None;
         for endpoint in endpoints.into_iter().flatten() {
-            self.bind(slot, endpoint, party, from_ns, early_ns);
+            displaced = displaced.or(self.bind(slot, endpoint, party, from_ns, early_ns));
         }
+        displaced
     }
 
     fn bind(
@@ -229,11 +242,20 @@ impl CallTable {
         party: Party,
         at_ns: TsNs,
         early_ns: u64,
-    ) {
-        let Some(verdict) = self.get(slot).map(|call| verdict_of(call, party)) else { return };
-        if self.bindings.announce(endpoint, slot, party, at_ns, early_ns) {
+    ) -> Option<Binding> {
+        let verdict = self.get(slot).map(|call| verdict_of(call, party))?;
+        let announcement = self.bindings.announce(endpoint, slot, party, at_ns, early_ns);
+        if announcement.is_news {
             self.verdicts.push(VerdictChange::now(endpoint, Some(verdict)));
         }
+        announcement.displaced
+    }
+
+    /// Who receives at `endpoint`, of the calls that are not over.
+    #[must_use]
+    pub fn holder(&self, endpoint: &Endpoint, at_ns: TsNs) -> Option<Binding> {
+        let binding = self.bindings.find(endpoint, at_ns)?;
+        self.get(binding.call).is_some_and(|call| call.ended_ns.is_none()).then_some(binding)
     }
 
     /// An undecided flow has begun. Where it comes from a party's own announced address and goes to one that
@@ -370,7 +392,7 @@ impl CallTable {
         }
         call.left_out.push(at);
         call.trace.note(at_ns, "media", format!("{kind} at {at} is not recorded: audio only"));
-        if self.bindings.announce(at, slot, party, at_ns, 0) {
+        if self.bindings.announce(at, slot, party, at_ns, 0).is_news {
             self.verdicts.push(VerdictChange::now(at, Some(Verdict::Ignore)));
         }
     }
@@ -382,6 +404,9 @@ impl CallTable {
             call.answered = Some((leg.unwrap_or(LegIndex(0)), at_ns));
             call.state = State::Answered;
             call.trace.note(at_ns, "answer", "answered");
+        }
+        if let Some(leg) = leg {
+            call.met(leg, at_ns);
         }
         self.touch(slot);
         self.decide_again(slot, at_ns);
@@ -419,8 +444,11 @@ impl CallTable {
                 self.end_due_take(slot, now_ns);
             }
             let Some(call) = self.places[index].call.as_deref() else { continue };
+            let is_given_up = call.pending_end.is_some() && now_ns >= call.transfer_until_ns;
             if let Some((at_ns, reason)) = self.overdue(call, now_ns) {
                 self.ended(slot, at_ns, reason);
+            } else if is_given_up {
+                self.end_pending(slot);
             }
             let settled = self.get(slot).is_some_and(|call| {
                 call.ended_ns.is_some_and(|at| now_ns >= at.saturating_add(self.timing.linger_ns()))
@@ -440,6 +468,7 @@ impl CallTable {
             // What limits it is looked at each time.
             _ if call.coverage.is_limited() => 0,
             Some(at_ns) => at_ns.saturating_add(self.timing.linger_ns()),
+            None if call.pending_end.is_some() => call.transfer_until_ns,
             None => {
                 let ends = self.ends(call).map(|((due_ns, _), _)| due_ns.saturating_add(1));
                 ends.min().unwrap_or(TsNs::MAX)
@@ -449,7 +478,7 @@ impl CallTable {
 
     /// When and why a call ended without a message that says so, if it did: of several reasons the first.
     fn overdue(&self, call: &Call, now_ns: TsNs) -> Option<(TsNs, &'static str)> {
-        if call.ended_ns.is_some() {
+        if call.ended_ns.is_some() || call.pending_end.is_some() {
             return None;
         }
         let due = self.ends(call).filter(|((due_ns, _), _)| *due_ns < now_ns);
@@ -504,6 +533,7 @@ impl CallTable {
         for index in 0..self.places.len() {
             let Some(call) = self.places[index].call.as_deref() else { continue };
             let (slot, at_ns) = (call.slot, call.heard_ns);
+            self.end_pending(slot);
             self.ended(slot, at_ns, reason);
             self.finish(slot);
         }
@@ -577,6 +607,11 @@ impl CallTable {
         self.iter().flat_map(of_call).collect()
     }
 
+    /// Ids of calls that turned out to be parts of others since the last time.
+    pub fn take_superseded(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.superseded)
+    }
+
     /// Finished calls since the last time.
     pub fn take_finished(&mut self) -> Vec<Box<Call>> {
         std::mem::take(&mut self.finished)
@@ -601,7 +636,7 @@ pub(super) fn receivers_of(call: &Call) -> impl Iterator<Item = (Endpoint, Party
     call.endpoints().chain(call.aliases.iter().copied())
 }
 
-fn endpoints_of(call: &Call) -> impl Iterator<Item = Endpoint> + '_ {
+pub(super) fn endpoints_of(call: &Call) -> impl Iterator<Item = Endpoint> + '_ {
     receivers_of(call).map(|(at, _)| at).chain(call.left_out.iter().copied())
 }
 
@@ -622,9 +657,11 @@ pub(super) fn verdict_of(call: &Call, receiver: Party) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::LedgerGap;
+    use crate::call::leg::InviteIndex;
+    use crate::call::{HopIndex, LedgerGap};
     use crate::config::RecordDefault;
     use earwitness_segment::{LaneId, RecordPos};
+    use earwitness_voip::dialog::{Hop, LegId};
 
     const SECOND_NS: u64 = 1_000_000_000;
     const A: Endpoint = Endpoint::v4([10, 0, 0, 1], 4000);
@@ -637,6 +674,24 @@ mod tests {
         length_max_ns: 43_200 * SECOND_NS,
     };
 
+    fn invite(leg: u64) -> Invite {
+        Invite {
+            leg: LegId(leg),
+            turned: false,
+            talk: 0,
+            is_over: false,
+            is_held: false,
+            joined: None,
+            hop: Hop { caller: A.to_socket_addr(), callee: B.to_socket_addr() },
+            from: None,
+            to: None,
+            calling: None,
+            called: None,
+            focus: None,
+            identities: Vec::new(),
+        }
+    }
+
     /// A call from second 10 on that receives at `A`.
     fn table(answered: bool) -> (CallTable, CallSlot) {
         let mut table = CallTable::new(Rules::without_policies(RecordDefault::All), TIMING, 100);
@@ -647,18 +702,20 @@ mod tests {
             to: None,
             at_ns: 10 * SECOND_NS,
             joined_late: false,
+            invite: invite(1),
         });
-        table.announce(
+        let _ = table.announce(
             slot,
             Announced {
                 party: Party::Caller,
-                hop: 0,
+                hop: HopIndex::new(InviteIndex(0), 0),
                 leg: None,
                 rtp: A,
                 rtcp: None,
                 from_ns: 10 * SECOND_NS,
                 payload_types: Vec::new(),
                 encrypted: false,
+                teller: A.to_socket_addr(),
             },
         );
         if answered {

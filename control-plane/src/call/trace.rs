@@ -37,6 +37,17 @@ impl Trace {
         }
     }
 
+    /// Takes in the lines of another call that turned out to be a part of this one, each at its time.
+    pub fn absorb(&mut self, other: Self) {
+        self.left_out += other.left_out;
+        self.events.extend(other.events);
+        // Of lines at one time, those of the call that began first come first.
+        self.events.sort_by_key(|event| event.at_ns);
+        let kept = self.events.len().min(TRACE_EVENTS_MAX);
+        self.left_out += (self.events.len() - kept) as u32;
+        self.events.truncate(kept);
+    }
+
     /// The lines, and one more that says how many were left out, if any were.
     pub fn into_lines(self) -> impl Iterator<Item = Event> {
         let rest = self.events.last().filter(|_| self.left_out > 0).map(|last| Event {

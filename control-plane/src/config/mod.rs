@@ -15,11 +15,11 @@ use earwitness_wire::Endpoint;
 use earwitness_wire::limits::VXLAN_PORTS_MAX;
 
 pub use control::Control;
-pub use limits::RING_MIB_MAX;
+pub use limits::{CORRELATE_HEADERS_MAX, RING_MIB_MAX};
 pub use section::{Key, Section};
 pub use values::{
-    CaptureSource, Commander, FileFormat, Layout, OnDemand, PauseStyle, RecordDefault, Unmatched,
-    UnmatchedMedia,
+    CaptureSource, Commander, FileFormat, Layout, OnDemand, PauseStyle, RecordDefault, RecordedLeg,
+    Unmatched, UnmatchedMedia,
 };
 
 use section::settings;
@@ -67,6 +67,12 @@ settings! {
         pub length_max_s: u64 = 43_200,
         /// Media that still belongs to a call after its BYE, in milliseconds.
         pub trailing_media_ms: u64 = 500,
+        /// Headers that have the same value in all legs of a call; the legs are shown, and recorded, as one call.
+        pub correlate_headers: Vec<String> = vec!["X-Session-Id".to_owned()],
+        /// How far apart INVITEs before and behind a box may be to be joined by their numbers, in milliseconds.
+        pub correlate_window_ms: u64 = 3000,
+        /// Least confidence at which legs are joined, in percent: 100 only what says so, 80 also media addresses, 70 also calling and called number, 60 also the calling number alone.
+        pub correlate_confidence: u8 = 60,
         /// Address translation: `from=to`, each `address` or `address:port`: media from the first counts as media from the second.
         pub aliases: Vec<String> = Vec::new(),
     }
@@ -81,6 +87,8 @@ settings! {
         pub format: FileFormat = FileFormat::Wav,
         /// Samples a second; 0: the highest that the call's codecs have.
         pub sample_rate: u32 = 0,
+        /// Which leg of a conversation is recorded: `best` (on which both parties are heard best), `first` (the caller's) or `last` (the one of who answered).
+        pub leg: RecordedLeg = RecordedLeg::Best,
         /// `stereo` (caller left, callee right) or `mono` (mixed).
         pub layout: Layout = Layout::Stereo,
         /// A recording ends by itself after so many seconds; 0: with its call.
@@ -214,6 +222,17 @@ impl Config {
             10_000,
             "use 0 to 10000",
         )?;
+        let window_ms = self.calls.correlate_window_ms;
+        in_range("calls.correlate_window_ms", window_ms, 0, 60_000, "use 0 to 60000")?;
+        let confidence = self.calls.correlate_confidence.into();
+        in_range("calls.correlate_confidence", confidence, 1, 100, "use 1 to 100")?;
+        if self.calls.correlate_headers.len() > CORRELATE_HEADERS_MAX {
+            return Err(ConfigError::Value {
+                key: "calls.correlate_headers",
+                value: format!("{:?}", self.calls.correlate_headers),
+                remedy: "name at most 4 headers",
+            });
+        }
         if capture.sip_ports.is_empty() || capture.sip_ports.len() > 64 {
             return Err(ConfigError::Value {
                 key: "capture.sip_ports",

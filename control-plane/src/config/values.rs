@@ -35,6 +35,8 @@ words! {
     pub enum OnDemand { "off" => Off, "now" => Now, "call_start" => CallStart }
     /// `control.pause`.
     pub enum PauseStyle { "silence" => Silence, "cut" => Cut }
+    /// `recording.leg`.
+    pub enum RecordedLeg { "best" => Best, "first" => First, "last" => Last }
     /// `recording.layout`.
     pub enum Layout { "stereo" => Stereo, "mono" => Mono }
 }

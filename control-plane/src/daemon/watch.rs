@@ -178,7 +178,7 @@ impl Watcher {
 
     fn finish_calls(&mut self) -> Result<(), DaemonError> {
         for call in self.intake.take_finished() {
-            self.orphans.found(&call.id, &call.call_id);
+            found(&mut self.orphans, &call);
             if !self.is_past(&call) {
                 self.pool.submit(call);
             }
@@ -228,11 +228,13 @@ impl Watcher {
         let rows = changed
             .iter()
             .filter_map(|slot| intake.table.get(*slot))
-            .inspect(|call| orphans.found(&call.id, &call.call_id))
+            .inspect(|call| found(orphans, call))
             .filter(|call| !is_past(finished, call));
         let mut batch: Vec<Write> = rows
             .map(|call| Write::Call(Box::new(call_row(call.clone(), &Findings::default()))))
             .collect();
+        let joined = self.intake.table.take_superseded();
+        batch.extend(joined.into_iter().map(|call| Write::Superseded { call }));
         batch.extend(self.orphans.end(self.read_ns));
         let oldest_ns = self.oldest_ns();
         if let Some(note) = self.bookmarks.begin_again(oldest_ns, self.margin_ns) {
@@ -288,6 +290,11 @@ impl Watcher {
         }
         Ok(self.clerk.finish()?)
     }
+}
+
+/// The log tells of a call, and so of all its legs.
+fn found(orphans: &mut Orphans, call: &Call) {
+    call.legs.iter().for_each(|leg| orphans.found(&call.id, &leg.call_id));
 }
 
 /// Whether an earlier process finished the call, of which all or the end is read again.

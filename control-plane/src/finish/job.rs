@@ -24,7 +24,7 @@ use super::takes;
 use crate::call::coverage::Take;
 use crate::call::media::Flow;
 use crate::call::select::{self, Heard, Question, Selection};
-use crate::call::{Call, LedgerGap, Party};
+use crate::call::{Announced, Call, LedgerGap, Party, Prefer};
 use crate::setup::segments_dir;
 
 /// Why a call could not be finished. Its packets stay in the log, and it is tried again.
@@ -44,6 +44,8 @@ pub struct Workshop<'a> {
     pub data_dir: &'a Path,
     pub options: &'a RenderOptions,
     pub aliases: &'a [(Endpoint, Endpoint)],
+    /// Which leg of a conversation is recorded.
+    pub prefer: Prefer,
     pub decoders: &'a Decoders,
 }
 
@@ -253,12 +255,7 @@ impl Outcome {
 }
 
 fn selection(call: &Call, shop: &Workshop<'_>) -> Selection {
-    select::select(&Question {
-        announced: &call.announced,
-        media: &call.media,
-        answered: call.answered,
-        aliases: shop.aliases,
-    })
+    select::select(&Question::of(call, shop.aliases, shop.prefer))
 }
 
 /// What was read of a call's flows, by their place in the call.
@@ -285,7 +282,7 @@ impl Gathered {
         let count = |heard: &Heard| {
             let records = walked.flows.get(&heard.flow);
             let records = records.filter(|_| voices[heard.voice].len() > 1)?;
-            Some(records.count(shelf, heard.ssrc, heard.until_ns, &arrived))
+            Some(records.count(shelf, heard.ssrc, &heard.window(), &arrived))
         };
         let parts = selection.heard.iter().map(count).collect();
         let mut gathered = Self {
@@ -296,7 +293,7 @@ impl Gathered {
         };
         for parts in voices {
             let of_parts = parts.iter().filter_map(|heard| {
-                Some((walked.flows.get(&heard.flow)?, heard.ssrc, heard.until_ns))
+                Some((walked.flows.get(&heard.flow)?, heard.ssrc, heard.window()))
             });
             gathered.packets.push(LogPackets::of_voice(shelf, of_parts, &arrived));
             let types = parts.iter().map(|heard| payload_types(call, heard));
@@ -344,8 +341,10 @@ pub(super) const fn side(party: Party) -> Side {
 /// name, what the speaker announced.
 fn payload_types(call: &Call, heard: &Heard) -> Vec<PayloadType> {
     let flow = &call.media.flows[heard.flow];
-    let of_speaker = call.announced.iter().filter(|known| known.party == heard.speaker);
-    let of_receiver = call.announced.iter().filter(|known| known.party == flow.receiver);
+    let is_its = |known: &&Announced| known.hop.invite() == heard.invite;
+    let of_leg = || call.announced.iter().filter(is_its);
+    let of_speaker = of_leg().filter(|known| known.party == heard.speaker);
+    let of_receiver = of_leg().filter(|known| known.party == flow.receiver);
     let at_address = of_receiver.clone().filter(|known| known.rtp == flow.dst);
     // Later entries win: the weakest source first.
     of_speaker
@@ -423,6 +422,7 @@ fn facts(call: &Call, gathered: &Gathered, take: &Take) -> CallFacts {
             "take": json(serde_json::to_value(takes::take_row(take))),
             "hidden": json(serde_json::to_value(takes::hidden_rows(call, take))),
             "destination": json(serde_json::to_value(takes::destination(call, take.number))),
+            "parties": json(serde_json::to_value(&row.parties)),
         }),
     }
 }

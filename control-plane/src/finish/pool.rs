@@ -13,7 +13,7 @@ use earwitness_wire::Endpoint;
 
 use super::job::{self, Done, JobError, Workshop};
 use super::source::SharedLog;
-use crate::call::Call;
+use crate::call::{Call, Prefer};
 use crate::metrics::Metrics;
 
 /// Jobs handed to the threads ahead of their work.
@@ -31,6 +31,7 @@ pub struct PoolOptions {
     pub threads: usize,
     pub render: RenderOptions,
     pub aliases: Vec<(Endpoint, Endpoint)>,
+    pub prefer: Prefer,
     pub decoders: Decoders,
     /// How long after a failure a call is tried again.
     pub retry: Duration,
@@ -207,6 +208,7 @@ fn shop(options: &PoolOptions) -> Workshop<'_> {
         data_dir: &options.data_dir,
         options: &options.render,
         aliases: &options.aliases,
+        prefer: options.prefer,
         decoders: &options.decoders,
     }
 }

@@ -1,7 +1,8 @@
 //! A call as the catalog has it.
 
 use earwitness_catalog::{
-    CallRow, Decision, DigitRow, EventRow, Gap, LegRow, Packets, RecordingRow, StreamRow, Timestamp,
+    CallRow, Decision, DigitRow, EventRow, Gap, LegRow, Packets, PartiesRow, RecordingRow,
+    StreamRow, Timestamp,
 };
 use earwitness_policy::Answer;
 use earwitness_recording::{RenderReport, StreamReport};
@@ -9,10 +10,12 @@ use earwitness_recording::{RenderReport, StreamReport};
 use super::job::Recorded;
 use super::{joined, takes};
 
+use crate::call::leg::{Leg, Role};
 use crate::call::media::{Flow, SsrcUse};
+use crate::call::parties::{End, Together};
 use crate::call::select::Selection;
 use crate::call::trace::Event;
-use crate::call::{Call, Leg, State};
+use crate::call::{Call, LegIndex, Party, State};
 
 /// What finishing found out, beyond what the call itself knows.
 #[derive(Debug, Default)]
@@ -43,12 +46,13 @@ pub fn call_row(call: Call, findings: &Findings<'_>) -> CallRow {
         (decision_row(&call), digit_rows(&call, report), gap_rows(&call, report));
     let tenant = call.tenant().map(str::to_owned);
     let direction = call.direction().map(|direction| direction.name().to_owned());
+    let (legs, parties) = (leg_rows(&call), parties_rows(&call));
     let events = call.trace.into_lines().map(event_row);
     CallRow {
         tenant,
         id: call.id,
         call_id: call.call_id,
-        legs: call.legs.into_iter().map(leg_row).collect(),
+        legs,
         from: call.from,
         to: call.to,
         direction,
@@ -57,6 +61,7 @@ pub fn call_row(call: Call, findings: &Findings<'_>) -> CallRow {
         ended_at: call.ended_ns.map(Timestamp::from_ns),
         state: state.to_owned(),
         end_reason: call.end_reason,
+        parties,
         recorded: !findings.recordings.is_empty(),
         decision,
         recordings: findings.recordings.iter().map(|one| one.finished.id.clone()).collect(),
@@ -67,21 +72,45 @@ pub fn call_row(call: Call, findings: &Findings<'_>) -> CallRow {
     }
 }
 
-fn leg_row(leg: Leg) -> LegRow {
-    LegRow {
-        call_id: leg.call_id,
-        from_tag: leg.from_tag,
-        to_tag: leg.to_tag,
-        state: leg.state.name().to_owned(),
-        started_at: Timestamp::from_ns(leg.started_ns),
-        answered_at: leg.answered_ns.map(Timestamp::from_ns),
-        ended_at: leg.ended_ns.map(Timestamp::from_ns),
-    }
-}
-
 fn event_row(event: Event) -> EventRow {
     let Event { at_ns, what, detail } = event;
     EventRow { at: Timestamp::from_ns(at_ns), what: what.into(), detail }
+}
+
+fn leg_rows(call: &Call) -> Vec<LegRow> {
+    let row = |(index, leg): (u8, &Leg)| {
+        let end = |party| call.address(End { leg: LegIndex(index), party }).map(str::to_owned);
+        let invite = call.invites.get(leg.invite);
+        let joined = invite.and_then(|invite| invite.joined);
+        // The only leg's end is the call's.
+        let alone = call.end_reason.as_ref().filter(|_| call.legs.len() == 1);
+        LegRow {
+            call_id: leg.call_id.clone(),
+            from_tag: leg.from_tag.clone(),
+            to_tag: leg.to_tag.clone(),
+            state: leg.state.name().to_owned(),
+            started_at: Timestamp::from_ns(leg.started_ns),
+            answered_at: leg.answered_ns.map(Timestamp::from_ns),
+            ended_at: leg.ended_ns.map(Timestamp::from_ns),
+            end_reason: leg.end_reason.as_ref().or(alone).cloned(),
+            from: end(Party::Caller),
+            to: end(Party::Callee),
+            role: Some(joined.map_or(Role::First, |joined| joined.role).name().to_owned()),
+            joined_by: joined.map(|joined| joined.by.name().to_owned()),
+            confidence: joined.map(|joined| f64::from(joined.by.confidence()) / 100.0),
+        }
+    };
+    (0..).zip(&call.legs).map(row).collect()
+}
+
+fn parties_rows(call: &Call) -> Vec<PartiesRow> {
+    let row = |known: Together| PartiesRow {
+        from_at: Timestamp::from_ns(known.from_ns),
+        until_at: known.until_ns.or(call.ended_ns).map(Timestamp::from_ns),
+        caller: call.address(known.caller).map(str::to_owned),
+        callee: call.address(known.callee).map(str::to_owned),
+    };
+    call.parties().into_iter().map(row).collect()
 }
 
 /// The row of a recording.

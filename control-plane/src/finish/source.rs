@@ -151,16 +151,16 @@ impl FlowRecords {
         self.places.get(from..until).unwrap_or_default()
     }
 
-    /// What `arrived` of one SSRC of the flow up to a time, by its sequence numbers (RFC 3550 appendix A.3).
+    /// What `arrived` of one SSRC of the flow in a window of time, by its sequence numbers (RFC 3550 appendix A.3).
     pub fn count(
         &self,
         shelf: &Shelf,
         ssrc: u32,
-        until_ns: Option<u64>,
+        window: &Range<u64>,
         arrived: &Range<u64>,
     ) -> Packets {
         let mut stats = Stats::new(0);
-        for place in self.came_in(arrived).iter().filter(|place| place.is_of(ssrc, until_ns)) {
+        for place in self.came_in(arrived).iter().filter(|place| place.is_of(ssrc, window)) {
             if let Ok(Ok(header)) = shelf.payload(place, Header::parse) {
                 stats.receive(&header, place.ts_ns, Timing::Event);
             }
@@ -176,8 +176,8 @@ impl FlowRecords {
 }
 
 impl Place {
-    fn is_of(&self, ssrc: u32, until_ns: Option<u64>) -> bool {
-        self.ssrc == ssrc && until_ns.is_none_or(|until_ns| self.ts_ns < until_ns)
+    fn is_of(&self, ssrc: u32, window: &Range<u64>) -> bool {
+        self.ssrc == ssrc && window.contains(&self.ts_ns)
     }
 }
 
@@ -290,6 +290,11 @@ impl Walked<'_> {
     fn in_order(mut self) -> FlowRecords {
         // Backwards within each chain; a stable sort keeps the order of arrival where times are equal.
         self.records.places.reverse();
+        if self.flow.chains.len() > 1 {
+            // Where calls became one, one chain may lead into what another had.
+            self.records.places.sort_by_key(|place| (place.lane, place.pos));
+            self.records.places.dedup_by_key(|place| (place.lane, place.pos));
+        }
         self.records.places.sort_by_key(|place| place.ts_ns);
         self.records
     }
@@ -303,15 +308,15 @@ pub struct LogPackets {
 }
 
 impl LogPackets {
-    /// The packets of a voice that `arrived` in a time: of each part its SSRC, up to a time if there is one.
+    /// The packets of a voice that `arrived` in a time: of each part its SSRC, in its window of time.
     pub fn of_voice<'a>(
         shelf: &Rc<Shelf>,
-        parts: impl Iterator<Item = (&'a FlowRecords, u32, Option<u64>)>,
+        parts: impl Iterator<Item = (&'a FlowRecords, u32, Range<u64>)>,
         arrived: &Range<u64>,
     ) -> Self {
-        let of_part = |(records, ssrc, until_ns): (&'a FlowRecords, u32, Option<u64>)| {
+        let of_part = |(records, ssrc, window): (&'a FlowRecords, u32, Range<u64>)| {
             let came = records.came_in(arrived).iter();
-            came.filter(move |place| place.is_of(ssrc, until_ns)).copied()
+            came.filter(move |place| place.is_of(ssrc, &window)).copied()
         };
         let mut places = Vec::new();
         for part in parts {
@@ -433,7 +438,11 @@ mod tests {
             }
             let mut records = walk.run();
             let of_voice = |records: &FlowRecords, flow| {
-                LogPackets::of_voice(&shelf, std::iter::once((records, flow, None)), &(0..u64::MAX))
+                LogPackets::of_voice(
+                    &shelf,
+                    std::iter::once((records, flow, 0..u64::MAX)),
+                    &(0..u64::MAX),
+                )
             };
             for (flow, records) in (0..).zip(&mut records) {
                 assert!(records.places.iter().all(|place| place.kept.length > 0));

@@ -3,10 +3,14 @@
 //! Sans-I/O: records come in, commands for capture and finished calls come out. Who reads the log, and when, is
 //! in `crate::follow`; the same intake serves live capture, replay, and the way back after a crash.
 
+pub mod correlator;
 mod formats;
+mod keys;
+mod newcomer;
 mod recent;
 mod signalling;
 mod streams;
+mod transfers;
 
 use std::sync::Arc;
 
@@ -20,6 +24,7 @@ use crate::call::table::CallTable;
 use crate::call::{Call, LedgerGap};
 use crate::control::{self, Control, Outcome};
 use crate::metrics::Metrics;
+use correlator::Correlation;
 use recent::Recent;
 use signalling::Signalling;
 use streams::{Message, Streams};
@@ -49,6 +54,7 @@ impl Intake {
     pub fn new(
         mut table: CallTable,
         control: control::Settings,
+        correlation: Correlation,
         wire: Options,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -56,7 +62,7 @@ impl Intake {
         table.listen_to(control.payload_types());
         Self {
             table,
-            signalling: Signalling::new(control, Arc::clone(&metrics)),
+            signalling: Signalling::new(correlation, control, Arc::clone(&metrics)),
             streams: Streams::default(),
             recent: Recent::default(),
             wire,
@@ -263,7 +269,7 @@ impl Intake {
     pub fn take_finished(&mut self) -> Vec<Box<Call>> {
         let finished = self.table.take_finished();
         for call in &finished {
-            self.signalling.forget(call.slot, call.over_ns());
+            self.signalling.forget(call);
             let reason = call.end_reason.as_deref().unwrap_or("unknown");
             self.metrics.calls_ended.with_label_values(&[reason]).inc();
         }

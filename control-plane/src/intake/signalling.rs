@@ -1,50 +1,61 @@
 //! What SIP says becomes what calls are: dialog events in, changes of the call table out.
 
-use std::collections::HashMap;
+mod joins;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use earwitness_segment::{LaneId, RecordPos};
 use earwitness_voip::dialog::{
-    CallMedia, DialogEvent, Dialogs, EndReason, EventKind, LegId, MediaState, Observed, Origin,
-    PathId, Seen, Timeouts,
+    CallMedia, DialogEvent, DialogId, Dialogs, EndReason, EventKind, MediaState, Observed, PathId,
+    Seen, Timeouts,
 };
 use earwitness_voip::sdp::MediaKind;
 use earwitness_voip::sip::{self, Message, NameAddr};
 use earwitness_wire::Endpoint;
-use sha2::{Digest, Sha256};
 
+use super::correlator::{Correlation, Correlator, Seats};
 use super::formats::Formats;
-use crate::call::table::{CallTable, Opening};
-use crate::call::{Announced, CallSlot, Digit, Leg, LegIndex, Party, State};
+use crate::call::binding::Binding;
+use crate::call::leg::{InviteIndex, Leg};
+use crate::call::table::CallTable;
+use crate::call::{Announced, Call, CallSlot, Digit, HopIndex, LegIndex, Party, State};
 use crate::control::{Command, Control, Heard, Outcome};
 use crate::metrics::Metrics;
 
 /// Where a message lies in the log.
 pub type Place = (LaneId, RecordPos);
 
-/// For numbers that nobody outside can choose.
-type Quick = foldhash::fast::RandomState;
-
 /// Follows dialogs and applies what they say.
 #[derive(Debug)]
 pub struct Signalling {
     dialogs: Dialogs,
-    calls: HashMap<LegId, CallSlot, Quick>,
-    legs: HashMap<CallSlot, LegId, Quick>,
+    /// The legs of the dialog layer among the calls.
+    seats: Seats,
+    correlator: Correlator,
     events: Vec<DialogEvent>,
     formats: Formats,
     control: Control,
     metrics: Arc<Metrics>,
 }
 
+/// What made events: a message, and what else it made.
+#[derive(Clone, Copy)]
+struct Cause<'m> {
+    seen: Seen,
+    message: &'m Message<'m>,
+    /// The events behind the one that is looked at.
+    rest: &'m [DialogEvent],
+}
+
 impl Signalling {
     #[must_use]
-    pub fn new(control: Control, metrics: Arc<Metrics>) -> Self {
+    pub fn new(settings: Correlation, control: Control, metrics: Arc<Metrics>) -> Self {
         Self {
             control,
             dialogs: Dialogs::new(Timeouts::default()),
-            calls: HashMap::default(),
-            legs: HashMap::default(),
+            seats: Seats::default(),
+            correlator: Correlator::new(settings),
             events: Vec::new(),
             formats: Formats::default(),
             metrics,
@@ -85,12 +96,16 @@ impl Signalling {
         }
         let mut events = std::mem::take(&mut self.events);
         let observed = self.dialogs.observe(seen, message, &mut events);
-        for event in events.drain(..) {
-            self.apply(&event, Some((seen, message)), table);
+        for (at, event) in events.iter().enumerate() {
+            let rest = &events[at + 1..];
+            self.apply(event, Some(Cause { seen, message, rest }), table);
         }
+        self.look_for_ties(&observed, seen, message, &events, table);
+        events.clear();
         self.events = events;
         self.keep_places(&observed, seen, places, table);
-        let slot = observed.dialog.and_then(|dialog| self.calls.get(&dialog.leg)).copied();
+        let seat = observed.dialog.and_then(|dialog| self.seats.get(&dialog.leg));
+        let slot = seat.map(|seat| seat.call);
         self.control.message(seen, message, slot, table);
         // Each is read once where dialogs read it: the others are of repeated messages, or of none that counts.
         let sdp = observed.sdp.or_else(|| {
@@ -109,10 +124,10 @@ impl Signalling {
         places: &mut dyn Iterator<Item = Place>,
         table: &mut CallTable,
     ) {
-        let Some(slot) = observed.dialog.and_then(|dialog| self.calls.get(&dialog.leg)) else {
+        let Some(seat) = observed.dialog.and_then(|dialog| self.seats.get(&dialog.leg)) else {
             return;
         };
-        if let Some(call) = table.get_mut(*slot) {
+        if let Some(call) = table.get_mut(seat.call) {
             call.heard_ns = call.heard_ns.max(seen.ts_ns);
             places.for_each(|(lane, pos)| call.add_message(lane, pos));
         }
@@ -138,13 +153,15 @@ impl Signalling {
         self.events = events;
     }
 
-    /// The table has ended or finished a call by itself: its dialogs are over, too.
-    pub fn forget(&mut self, slot: CallSlot, at_ns: u64) {
-        self.control.forget(slot);
-        let Some(leg) = self.legs.remove(&slot) else { return };
-        self.calls.remove(&leg);
+    /// The table has finished a call: its dialogs are over, too.
+    pub fn forget(&mut self, call: &Call) {
+        self.control.forget(call.slot);
         let mut unheard = Vec::new();
-        self.dialogs.end(leg, EndReason::External, at_ns, &mut unheard);
+        for invite in call.invites.iter() {
+            let Some(seat) = self.seats.remove(&invite.leg) else { continue };
+            self.correlator.forget(invite.leg, &seat.keys);
+            self.dialogs.end(invite.leg, EndReason::External, call.over_ns(), &mut unheard);
+        }
     }
 
     /// Media of a call that may have keys in it.
@@ -167,42 +184,50 @@ impl Signalling {
         self.control.notes.take()
     }
 
-    fn apply(
-        &mut self,
-        event: &DialogEvent,
-        cause: Option<(Seen, &Message<'_>)>,
-        table: &mut CallTable,
-    ) {
+    /// Where the leg of a dialog is.
+    fn place(&self, dialog: DialogId, table: &CallTable) -> Option<Spot> {
+        let seat = self.seats.get(&dialog.leg)?;
+        let call = table.get(seat.call)?;
+        let index = call.leg_index(seat.invite, dialog.fork);
+        let leg = index.unwrap_or(LegIndex(dialog.fork));
+        let turned = call.invites.get(seat.invite)?.turned;
+        Some(Spot { slot: seat.call, invite: seat.invite, leg, turned })
+    }
+
+    fn apply(&mut self, event: &DialogEvent, cause: Option<Cause<'_>>, table: &mut CallTable) {
         let at_ns = event.ts_ns;
-        if let EventKind::Created { origin, .. } = &event.kind {
-            if let Some((_, message)) = cause {
-                self.create(event.dialog.leg, *origin, at_ns, message, table);
+        if let EventKind::Created { origin, hop } = &event.kind {
+            if let Some(cause) = cause {
+                self.create((event.dialog.leg, at_ns), (*origin, *hop), cause, table);
             }
             return;
         }
-        let Some(&slot) = self.calls.get(&event.dialog.leg) else { return };
-        let fork = LegIndex(event.dialog.fork);
+        let Some(spot) = self.place(event.dialog, table) else { return };
+        let (slot, leg) = (spot.slot, spot.leg);
+        let message = cause.map(|cause| cause.message);
         match &event.kind {
             EventKind::Created { .. } => {}
-            EventKind::Forked => add_fork(table, slot, at_ns, cause.map(|(_, message)| message)),
-            EventKind::Ringing { .. } | EventKind::Progress { .. } => ringing(table, slot, fork),
+            EventKind::Forked => add_fork(table, &spot, at_ns, message),
+            EventKind::Ringing { .. } | EventKind::Progress { .. } => ringing(table, slot, leg),
             EventKind::Answered => {
-                set_tag(table, slot, fork, cause.map(|(_, message)| message));
-                leg_state(table, slot, fork, State::Answered, at_ns);
-                table.answered(slot, Some(fork), at_ns);
+                set_tag(table, slot, leg, message);
+                leg_state(table, slot, leg, State::Answered, at_ns);
+                table.answered(slot, Some(leg), at_ns);
+                self.note_callee(event.dialog, message, table);
             }
             EventKind::MediaChanged { path, media } => {
-                let told = Told { slot, fork, path: *path, at_ns };
-                announce(table, &mut self.formats, told, media);
+                let told = Told::new(&spot, *path, (at_ns, cause));
+                let displaced = announce(table, &mut self.formats, &told, media);
+                self.media_moved(event.dialog.leg, displaced, cause, table);
             }
             EventKind::Digit { by, digit } => {
                 let digit = Digit {
                     at_ns,
-                    party: *by,
+                    party: spot.side(*by),
                     digit: digit.digit,
                     duration_ms: digit.duration_ms.unwrap_or(0),
                 };
-                let peer = cause.map(|(seen, _)| seen.src.ip());
+                let peer = cause.map(|cause| cause.seen.src.ip());
                 self.control.digit(slot, digit, peer, table);
             }
             EventKind::SessionExpired => {
@@ -211,89 +236,37 @@ impl Signalling {
                 }
             }
             EventKind::Ended { reason, by, leg_over } => {
-                leg_state(table, slot, fork, State::Ended, at_ns);
+                leg_state(table, slot, leg, State::Ended, at_ns);
                 if *leg_over {
-                    table.ended(slot, at_ns, &reason_text(*reason, *by));
+                    let reason = reason_text(*reason, *by);
+                    self.leg_over(event.dialog.leg, at_ns, &reason, table);
                 }
             }
-            _ => {}
+            _ => self.transfer(event, cause, table),
         }
         if let Some((what, detail)) = remark(&event.kind)
-            && let Some(call) = table.get_mut(slot)
+            && let Some(spot) = self.place(event.dialog, table)
+            && let Some(call) = table.get_mut(spot.slot)
         {
             call.trace.note(at_ns, what, detail);
         }
     }
-
-    fn create(
-        &mut self,
-        leg: LegId,
-        origin: Origin,
-        at_ns: u64,
-        message: &Message<'_>,
-        table: &mut CallTable,
-    ) {
-        let call_id = sip::text(message.call_id()).into_owned();
-        let opening = Opening {
-            id: call_identity(at_ns, message),
-            call_id: call_id.clone(),
-            from: address_text(message.from()),
-            to: address_text(message.to()),
-            at_ns,
-            joined_late: origin == Origin::InProgress,
-        };
-        let slot = table.open(opening);
-        self.calls.insert(leg, slot);
-        self.legs.insert(slot, leg);
-        self.metrics.calls_started.inc();
-        if let Some(call) = table.get_mut(slot) {
-            let (from_tag, to_tag) = (tag_text(message.from()), tag_text(message.to()));
-            let state = State::Trying;
-            call.add_leg(Leg {
-                call_id,
-                from_tag,
-                to_tag,
-                state,
-                started_ns: at_ns,
-                answered_ns: None,
-                ended_ns: None,
-            });
-        }
-    }
 }
 
-/// Sortable by time, and the same each time the same log is read.
-fn call_identity(at_ns: u64, message: &Message<'_>) -> String {
-    let mut hash = Sha256::new();
-    hash.update(message.call_id());
-    hash.update([0]);
-    hash.update(message.from().tag.unwrap_or_default());
-    hash.update(at_ns.to_be_bytes());
-    let digest = hash.finalize();
-    let tail = digest[..6].iter().fold(0_u64, |tail, byte| tail << 8 | u64::from(*byte));
-    format!("{:012x}-{tail:012x}", at_ns / 1_000_000)
+/// A leg in its call.
+#[derive(Debug, Clone, Copy)]
+struct Spot {
+    slot: CallSlot,
+    invite: InviteIndex,
+    leg: LegIndex,
+    turned: bool,
 }
 
-/// `user@host`, a bare number, or the URI as it came. IPv6 hosts stand in brackets (RFC 3261 section 25.1).
-fn address_text(address: &NameAddr<'_>) -> Option<String> {
-    let Some(uri) = address.sip_uri() else {
-        return Some(sip::text(address.uri).into_owned()).filter(|uri| !uri.is_empty());
-    };
-    let mut text = String::with_capacity(address.uri.len());
-    if let Some(user) = uri.user {
-        text.push_str(&sip::text(user));
+impl Spot {
+    /// The call's side that a party of the leg is on.
+    const fn side(&self, party: Party) -> Party {
+        if self.turned { party.other() } else { party }
     }
-    if uri.host.is_empty() {
-        return uri.user.is_some().then_some(text);
-    }
-    if uri.user.is_some() {
-        text.push('@');
-    }
-    let is_ipv6 = uri.host.contains(&b':');
-    text.push_str(if is_ipv6 { "[" } else { "" });
-    text.push_str(&sip::text(uri.host));
-    text.push_str(if is_ipv6 { "]" } else { "" });
-    Some(text)
 }
 
 fn tag_text(address: &NameAddr<'_>) -> Option<String> {
@@ -316,22 +289,27 @@ fn remark(event: &EventKind) -> Option<(&'static str, String)> {
         EventKind::Referred { by, target, .. } => {
             ("transfer", format!("{} transfers to {}", by.name(), String::from_utf8_lossy(target)))
         }
+        EventKind::ReferAnswered { code, .. } if *code >= 300 => {
+            ("transfer", format!("transfer refused: {code}"))
+        }
         EventKind::ReferProgress { code, .. } => ("transfer", format!("transfer: {code}")),
         _ => return None,
     })
 }
 
-fn add_fork(table: &mut CallTable, slot: CallSlot, at_ns: u64, message: Option<&Message<'_>>) {
-    let Some(call) = table.get_mut(slot) else { return };
+fn add_fork(table: &mut CallTable, spot: &Spot, at_ns: u64, message: Option<&Message<'_>>) {
+    let Some(call) = table.get_mut(spot.slot) else { return };
     let to_tag = message.and_then(|message| tag_text(message.to()));
     call.trace.note(
         at_ns,
         "fork",
         format!("a further branch answers: {}", to_tag.as_deref().unwrap_or("no tag")),
     );
-    let from_tag = call.legs.first().and_then(|leg| leg.from_tag.clone());
-    let call_id = call.call_id.clone();
+    let first = call.legs.iter().find(|leg| leg.invite == spot.invite);
+    let from_tag = first.and_then(|leg| leg.from_tag.clone());
+    let call_id = first.map_or_else(|| call.call_id.clone(), |leg| leg.call_id.clone());
     call.add_leg(Leg {
+        invite: spot.invite,
         call_id,
         from_tag,
         to_tag,
@@ -339,31 +317,32 @@ fn add_fork(table: &mut CallTable, slot: CallSlot, at_ns: u64, message: Option<&
         started_ns: at_ns,
         answered_ns: None,
         ended_ns: None,
+        end_reason: None,
     });
 }
 
-fn ringing(table: &mut CallTable, slot: CallSlot, fork: LegIndex) {
+fn ringing(table: &mut CallTable, slot: CallSlot, leg: LegIndex) {
     let Some(call) = table.get_mut(slot) else { return };
     if call.state == State::Trying {
         call.state = State::Ringing;
     }
     if let Some(leg) =
-        call.legs.get_mut(usize::from(fork.0)).filter(|leg| leg.state == State::Trying)
+        call.legs.get_mut(usize::from(leg.0)).filter(|leg| leg.state == State::Trying)
     {
         leg.state = State::Ringing;
     }
     table.touch(slot);
 }
 
-fn set_tag(table: &mut CallTable, slot: CallSlot, fork: LegIndex, message: Option<&Message<'_>>) {
-    let leg = table.get_mut(slot).and_then(|call| call.legs.get_mut(usize::from(fork.0)));
+fn set_tag(table: &mut CallTable, slot: CallSlot, leg: LegIndex, message: Option<&Message<'_>>) {
+    let leg = table.get_mut(slot).and_then(|call| call.legs.get_mut(usize::from(leg.0)));
     if let (Some(leg), Some(message)) = (leg, message) {
         leg.to_tag = leg.to_tag.take().or_else(|| tag_text(message.to()));
     }
 }
 
-fn leg_state(table: &mut CallTable, slot: CallSlot, fork: LegIndex, state: State, at_ns: u64) {
-    let leg = table.get_mut(slot).and_then(|call| call.legs.get_mut(usize::from(fork.0)));
+fn leg_state(table: &mut CallTable, slot: CallSlot, leg: LegIndex, state: State, at_ns: u64) {
+    let leg = table.get_mut(slot).and_then(|call| call.legs.get_mut(usize::from(leg.0)));
     let Some(leg) = leg else { return };
     leg.state = state;
     match state {
@@ -388,26 +367,51 @@ fn reason_text(reason: EndReason, by: Option<Party>) -> String {
     }
 }
 
-/// Of which dialog a description is, and when it was seen.
-#[derive(Clone, Copy)]
-struct Told {
-    slot: CallSlot,
-    fork: LegIndex,
-    path: PathId,
-    at_ns: u64,
+/// An address that another call had until now.
+#[derive(Debug, Clone, Copy)]
+struct Displaced {
+    at: Endpoint,
+    binding: Binding,
+    /// Whose it is now; as the leg has it.
+    mine: Party,
 }
 
-fn announce(table: &mut CallTable, formats: &mut Formats, told: Told, media: &MediaState) {
-    if let Some(call) = table.get_mut(told.slot) {
-        let audio = || media.lines().filter(|line| line.kind == MediaKind::Audio && line.active);
-        call.held = audio().next().is_some() && audio().all(|l| l.caller.holds || l.callee.holds);
+/// Of which dialog a description is, when it was seen, and whose message it was in.
+#[derive(Clone, Copy)]
+struct Told {
+    spot: Spot,
+    hop: HopIndex,
+    at_ns: u64,
+    teller: SocketAddr,
+}
+
+impl Told {
+    fn new(spot: &Spot, path: PathId, (at_ns, cause): (u64, Option<Cause<'_>>)) -> Self {
+        let teller = cause.map_or(Endpoint::default().to_socket_addr(), |cause| cause.seen.src);
+        Self { spot: *spot, hop: HopIndex::new(spot.invite, path.0), at_ns, teller }
     }
+}
+
+fn announce(
+    table: &mut CallTable,
+    formats: &mut Formats,
+    told: &Told,
+    media: &MediaState,
+) -> Option<Displaced> {
+    if let Some(call) = table.get_mut(told.spot.slot) {
+        let audio = || media.lines().filter(|line| line.kind == MediaKind::Audio && line.active);
+        let held = audio().next().is_some() && audio().all(|l| l.caller.holds || l.callee.holds);
+        call.hold(told.spot.invite, held, told.at_ns);
+    }
+    let mut displaced = None;
     let mut has_video = false;
     let mut line = |line: CallMedia<'_>| {
         has_video |= line.kind == MediaKind::Video && line.active;
         if line.kind == MediaKind::Audio {
-            announce_side(table, formats, told, Party::Caller, &line);
-            announce_side(table, formats, told, Party::Callee, &line);
+            for mine in [Party::Caller, Party::Callee] {
+                let by_it = announce_side(table, formats, told, mine, &line);
+                displaced = displaced.or(by_it);
+            }
         } else {
             leave_out(table, told, &line);
         }
@@ -415,54 +419,60 @@ fn announce(table: &mut CallTable, formats: &mut Formats, told: Told, media: &Me
     media.lines().for_each(&mut line);
     media.pending_lines(Party::Caller).for_each(&mut line);
     media.pending_lines(Party::Callee).for_each(&mut line);
-    if let Some(call) = table.get_mut(told.slot)
+    if let Some(call) = table.get_mut(told.spot.slot)
         && call.has_video != has_video
     {
         call.has_video = has_video;
-        table.decide_again(told.slot, told.at_ns);
+        table.decide_again(told.spot.slot, told.at_ns);
     }
+    displaced
 }
 
 fn announce_side(
     table: &mut CallTable,
     formats: &mut Formats,
-    told: Told,
-    party: Party,
+    told: &Told,
+    mine: Party,
     line: &CallMedia<'_>,
-) {
-    let Told { slot, fork, path, at_ns } = told;
+) -> Option<Displaced> {
+    let Told { spot, hop, at_ns, teller } = *told;
     // The caller is the same to every branch.
-    let (side, leg) = match party {
+    let (side, leg) = match mine {
         Party::Caller => (line.caller, None),
-        Party::Callee => (line.callee, Some(fork)),
+        Party::Callee => (line.callee, Some(spot.leg)),
     };
+    let mut displaced = None;
     for rtp in side.rtp.into_iter().chain(side.candidates()) {
-        table.announce(
-            slot,
-            Announced {
-                party,
-                hop: path.0,
-                leg,
-                rtp: Endpoint::from(rtp),
-                rtcp: side.rtcp.filter(|rtcp| *rtcp != rtp).map(Endpoint::from),
-                from_ns: at_ns,
-                payload_types: vec![(at_ns, formats.list(side.described()))],
-                encrypted: line.proto.is_secure(),
-            },
-        );
+        let at = Endpoint::from(rtp);
+        let news = Announced {
+            party: spot.side(mine),
+            hop,
+            leg,
+            rtp: at,
+            rtcp: side.rtcp.filter(|rtcp| *rtcp != rtp).map(Endpoint::from),
+            from_ns: at_ns,
+            payload_types: vec![(at_ns, formats.list(side.described()))],
+            encrypted: line.proto.is_secure(),
+            teller,
+        };
+        if let Some(binding) = table.announce(spot.slot, news) {
+            displaced = displaced.or(Some(Displaced { at, binding, mine }));
+        }
     }
+    displaced
 }
 
 /// Video, fax and the rest: not recorded, so that it need not wait for a verdict.
-fn leave_out(table: &mut CallTable, told: Told, line: &CallMedia<'_>) {
+fn leave_out(table: &mut CallTable, told: &Told, line: &CallMedia<'_>) {
+    let Told { spot, at_ns, .. } = *told;
     let kind = match line.kind {
         MediaKind::Video => "video",
         MediaKind::Image => "fax (image)",
         _ => "media that is not audio",
     };
-    for (party, side) in [(Party::Caller, &line.caller), (Party::Callee, &line.callee)] {
+    for (mine, side) in [(Party::Caller, &line.caller), (Party::Callee, &line.callee)] {
         for address in side.rtp.into_iter().chain(side.rtcp) {
-            table.leave_out(told.slot, Endpoint::from(address), party, told.at_ns, kind);
+            table.leave_out(spot.slot, Endpoint::from(address), spot.side(mine), at_ns, kind);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::deadlines::Deadlines;
-use super::event::{DialogEvent, DialogId, EndReason, EventKind, LegId, Origin, Party};
+use super::event::{DialogEvent, DialogId, EndReason, EventKind, Hop, LegId, Origin, Party};
 use super::hops::orient;
 use super::identifier::Identifier;
 use super::leg::{InviteState, Leg, Output};
@@ -217,6 +217,25 @@ impl Dialogs {
         }
     }
 
+    /// The legs with this Call-ID that are remembered, oldest first.
+    #[must_use]
+    pub fn with_call_id(&self, call_id: &[u8]) -> &[LegId] {
+        self.by_call_id.get(&*Identifier::key(call_id)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The latest leg that has a dialog between these tags, and who of it has the first one.
+    #[must_use]
+    pub fn between(&self, call_id: &[u8], tag: &[u8], other: &[u8]) -> Option<(LegId, Party)> {
+        let legs = self.with_call_id(call_id).iter().rev();
+        legs.filter_map(|id| Some((*id, self.legs.get(id)?.leg.owner(tag, other)?))).next()
+    }
+
+    /// What a leg is to somebody who asks whether another one belongs to it.
+    #[must_use]
+    pub fn view(&self, leg: LegId) -> Option<LegView<'_>> {
+        self.legs.get(&leg).map(|entry| LegView { leg: &entry.leg })
+    }
+
     /// The earliest time at which [`Dialogs::tick`] has something to do. Looks at every leg.
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
@@ -368,6 +387,37 @@ impl Dialogs {
                 self.by_call_id.remove(&entry.leg.call_id);
             }
         }
+    }
+}
+
+/// A leg as others may look at it.
+#[derive(Clone, Copy, Debug)]
+pub struct LegView<'d> {
+    leg: &'d Leg,
+}
+
+impl LegView<'_> {
+    /// Whether all its dialogs are over.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.leg.ended.is_some()
+    }
+
+    /// Whether its INVITE was accepted.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.leg.invite == InviteState::Answered
+    }
+
+    /// CSeq of its INVITE, if that is known.
+    #[must_use]
+    pub const fn invite_cseq(&self) -> Option<u32> {
+        self.leg.invite_cseq
+    }
+
+    /// Between which addresses its messages were seen.
+    pub fn hops(&self) -> impl Iterator<Item = Hop> + '_ {
+        self.leg.hops.all()
     }
 }
 

@@ -121,6 +121,8 @@ pub enum EventKind {
     ModificationFailed { by: Party, code: u16 },
     /// REFER: `by` asks the other end to call `target`.
     Referred { by: Party, target: Vec<u8>, replaces: Option<Replaces> },
+    /// The final answer to a REFER of `by`.
+    ReferAnswered { by: Party, code: u16 },
     /// NOTIFY of a REFER: how the call to the target goes (`message/sipfrag`).
     ReferProgress { by: Party, code: u16 },
     /// A digit in a SIP INFO, once however often it was sent or seen.

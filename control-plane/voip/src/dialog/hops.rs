@@ -47,6 +47,11 @@ impl Hops {
         &mut self.list[index]
     }
 
+    /// The addresses of every hop.
+    pub(super) fn all(&self) -> impl Iterator<Item = Hop> {
+        self.list.iter().map(|state| state.hop)
+    }
+
     /// The hops at which the INVITE of this CSeq was seen.
     pub(super) fn tried(&self, cseq: u32) -> impl Iterator<Item = &HopState> {
         self.list.iter().filter(move |hop| hop.cseq == Some(cseq))

@@ -158,6 +158,15 @@ impl Leg {
         (self.caller_tag.is(to) && self.dialogs.iter().any(is_known)).then_some(Party::Callee)
     }
 
+    /// Who has `tag`, if there is a dialog between it and `other`.
+    pub(super) fn owner(&self, tag: &[u8], other: &[u8]) -> Option<Party> {
+        let is_callee = |tag| self.dialogs.iter().filter_map(|d| d.tag.as_ref()).any(|t| t.is(tag));
+        if self.caller_tag.is(tag) && is_callee(other) {
+            return Some(Party::Caller);
+        }
+        (self.caller_tag.is(other) && is_callee(tag)).then_some(Party::Callee)
+    }
+
     /// Whether this message was seen before, at any hop.
     pub(super) fn has_seen(&self, by: Party, message: &Message<'_>) -> bool {
         self.recent.has(fingerprint(by, message))

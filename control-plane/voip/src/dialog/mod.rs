@@ -20,7 +20,7 @@ mod recent;
 mod silence;
 mod step;
 
-pub use dialogs::{Class, Dialogs, Observed, Seen, Timeouts};
+pub use dialogs::{Class, Dialogs, LegView, Observed, Seen, Timeouts};
 pub use event::{DialogEvent, DialogId, EndReason, EventKind, Hop, LegId, Origin, Party};
 pub use media::{CallMedia, MediaState, PathId};
 

@@ -306,6 +306,9 @@ impl Leg {
     ) -> Option<usize> {
         let method = step.message.method();
         let fork = self.fork(step.callee_tag(), MayFork::No, out)?;
+        if method == Method::Refer && code >= 200 && step.is_new {
+            out.emit(fork, EventKind::ReferAnswered { by: step.by, code });
+        }
         if !matches!(method, Method::Invite | Method::Update | Method::Prack | Method::Bye) {
             return Some(fork);
         }

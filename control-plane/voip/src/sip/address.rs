@@ -95,6 +95,11 @@ impl<'a> NameAddr<'a> {
     }
 }
 
+/// The addresses of a header value that may be a list; what is no address is passed over.
+pub fn addresses(value: &[u8]) -> impl Iterator<Item = NameAddr<'_>> {
+    scan::split(value, b',').filter_map(NameAddr::parse)
+}
+
 /// A display name of tokens, where a bracket follows it before any parameter.
 fn unquoted_display<'a>(value: &'a [u8], flaws: &mut Flaws) -> (&'a [u8], &'a [u8]) {
     // In an addr-spec without brackets the first ';' starts the header parameters, which may hold anything.

@@ -5,7 +5,7 @@ use super::flaw::Flaws;
 use super::header::{HeaderName, Headers};
 use super::method::Method;
 use super::scan;
-use super::typed::{RAck, Replaces, SessionExpires};
+use super::typed::{RAck, Replaces, SessionExpires, SessionId, TargetDialog};
 use super::via::Via;
 
 /// The first line.
@@ -182,6 +182,24 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn replaces(&self) -> Option<Replaces> {
         Replaces::parse(self.header_first(HeaderName::Replaces)?)
+    }
+
+    /// Join: the dialog that this one shall make a conference with (RFC 3911).
+    #[must_use]
+    pub fn join(&self) -> Option<Replaces> {
+        Replaces::parse(self.header_first(HeaderName::Join)?)
+    }
+
+    /// Target-Dialog.
+    #[must_use]
+    pub fn target_dialog(&self) -> Option<TargetDialog<'a>> {
+        TargetDialog::parse(self.header_first(HeaderName::TargetDialog)?)
+    }
+
+    /// Session-ID.
+    #[must_use]
+    pub fn session_id(&self) -> Option<SessionId> {
+        SessionId::parse(self.header_first(HeaderName::SessionId)?)
     }
 
     /// Refer-To.

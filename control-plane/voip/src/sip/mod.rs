@@ -22,7 +22,7 @@ mod via;
 #[cfg(test)]
 mod torture;
 
-pub use address::NameAddr;
+pub use address::{NameAddr, addresses};
 pub use error::ParseError;
 pub use flaw::{Flaw, Flaws};
 pub use framer::{Framer, Item};
@@ -31,6 +31,6 @@ pub use message::{Message, StartLine};
 pub use method::Method;
 pub use parser::parse;
 pub use scan::text;
-pub use typed::{RAck, Refresher, Replaces, SessionExpires};
+pub use typed::{RAck, Refresher, Replaces, SessionExpires, SessionId, TargetDialog};
 pub use uri::{Scheme, SipUri, percent_decode};
 pub use via::Via;

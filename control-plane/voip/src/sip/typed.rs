@@ -62,7 +62,8 @@ pub struct Replaces {
 }
 
 impl Replaces {
-    /// Reads the value of a Replaces header, or of the same header inside a Refer-To address.
+    /// Reads the value of a Replaces header, or of the same header inside a Refer-To address; that of Join, which
+    /// is written alike (RFC 3911 section 7.1).
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let end = memchr::memchr(b';', value)?;
@@ -78,9 +79,92 @@ impl Replaces {
     }
 }
 
+/// Target-Dialog: a dialog that both sides of this one know (RFC 4538 section 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetDialog<'a> {
+    pub call_id: &'a [u8],
+    /// Of who receives the request.
+    pub remote_tag: &'a [u8],
+    /// Of who sends it.
+    pub local_tag: &'a [u8],
+}
+
+impl<'a> TargetDialog<'a> {
+    pub(super) fn parse(value: &'a [u8]) -> Option<Self> {
+        let end = memchr::memchr(b';', value)?;
+        let (call_id, params) = (scan::trim(&value[..end]), &value[end + 1..]);
+        (!call_id.is_empty()).then_some(())?;
+        Some(Self {
+            call_id,
+            remote_tag: scan::param(params, b"remote-tag")?,
+            local_tag: scan::param(params, b"local-tag")?,
+        })
+    }
+}
+
+/// Session-ID: what stays the same of a session across back-to-back user agents (RFC 7989 section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionId {
+    /// Of who sends the message.
+    pub local: [u8; 16],
+    /// Of who receives it; none while it is not known.
+    pub remote: Option<[u8; 16]>,
+}
+
+impl SessionId {
+    pub(super) fn parse(value: &[u8]) -> Option<Self> {
+        let end = memchr::memchr(b';', value).unwrap_or(value.len());
+        let local = uuid(scan::trim(&value[..end]))?;
+        // RFC 7989 section 5: the nil UUID stands for what is not known. RFC 7329 has no second half.
+        let remote = value.get(end + 1..).and_then(|params| scan::param(params, b"remote"));
+        (local != NIL).then_some(())?;
+        Some(Self { local, remote: remote.and_then(uuid).filter(|remote| *remote != NIL) })
+    }
+}
+
+const NIL: [u8; 16] = [0; 16];
+
+/// 32 hexadecimal digits; the hyphens of RFC 9562 are passed over.
+fn uuid(text: &[u8]) -> Option<[u8; 16]> {
+    let mut digits = text.iter().filter(|byte| **byte != b'-');
+    let mut digit = || char::from(*digits.next()?).to_digit(16);
+    let mut uuid = NIL;
+    for byte in &mut uuid {
+        // Two digits of four bits fit.
+        *byte = (digit()? << 4 | digit()?) as u8;
+    }
+    digits.next().is_none().then_some(uuid)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Method, RAck, Refresher, Replaces, SessionExpires};
+    use super::{Method, RAck, Refresher, Replaces, SessionExpires, SessionId, TargetDialog};
+
+    // CALL-5: RFC 7989 section 5 and RFC 4538 section 7, with what senders make of them.
+    #[test]
+    fn what_names_other_dialogs_is_read() {
+        let value = b"ab30317f1a784dc48ff824d0d3715d86;remote=47755a9de7794ba387653f2099600ef2";
+        let id = SessionId::parse(value).unwrap();
+        assert_eq!((id.local[0], id.remote.unwrap()[15]), (0xab, 0xf2));
+        let first = b"ab30317f1a784dc48ff824d0d3715d86;remote=00000000000000000000000000000000";
+        assert_eq!(SessionId::parse(first).unwrap().remote, None);
+        let hyphens = SessionId::parse(b"AB30317F-1A78-4DC4-8FF8-24D0D3715D86").unwrap();
+        assert_eq!(hyphens, SessionId { remote: None, ..id });
+        for bad in [
+            &b"00000000000000000000000000000000"[..],
+            b"ab30",
+            b"",
+            b"zz30317f1a784dc48ff824d0d3715d86",
+        ] {
+            assert_eq!(SessionId::parse(bad), None);
+        }
+        let target =
+            TargetDialog::parse(b"fa77as7dad8-sd98ajzz@host ;local-tag=kkaz-;remote-tag=6544");
+        let target = target.unwrap();
+        assert_eq!(target.call_id, b"fa77as7dad8-sd98ajzz@host");
+        assert_eq!((target.local_tag, target.remote_tag), (&b"kkaz-"[..], &b"6544"[..]));
+        assert!(TargetDialog::parse(b"x;local-tag=1").is_none());
+    }
 
     // CALL-1: PRACK and session timers as RFC 3262 and 4028 write them.
     #[test]

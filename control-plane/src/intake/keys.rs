@@ -1,0 +1,125 @@
+//! What INVITEs can be found by: values of headers, numbers, a conference. Each value remembers the INVITEs that had
+//! it, as long as their calls are followed.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
+use std::num::NonZeroU64;
+
+use earwitness_voip::dialog::LegId;
+
+use crate::call::limits::{HOLDERS_MAX, KEYS_PER_INVITE_MAX};
+
+/// A value, as a number that nobody outside can aim at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key(NonZeroU64);
+
+/// The values of one INVITE.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keys {
+    list: [Option<Key>; KEYS_PER_INVITE_MAX],
+}
+
+impl Keys {
+    /// Adds one; false if it was there, or there is no room (S10).
+    fn add(&mut self, key: Key) -> bool {
+        if self.list.contains(&Some(key)) {
+            return false;
+        }
+        let free = self.list.iter_mut().find(|place| place.is_none());
+        free.map(|place| *place = Some(key)).is_some()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Key> {
+        self.list.iter().copied().flatten()
+    }
+}
+
+/// Who has a value.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Holders {
+    /// The first of them.
+    list: [Option<LegId>; HOLDERS_MAX],
+    count: u32,
+}
+
+impl Holders {
+    /// The oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = LegId> {
+        self.list.iter().copied().flatten()
+    }
+
+    /// Some are not listed.
+    pub const fn is_crowded(&self) -> bool {
+        self.count as usize > HOLDERS_MAX
+    }
+}
+
+/// All values.
+#[derive(Debug, Default)]
+pub struct Index {
+    holders: HashMap<Key, Holders, foldhash::fast::RandomState>,
+    seed: foldhash::quality::RandomState,
+}
+
+impl Index {
+    /// The key of a value of this kind.
+    pub fn key(&self, kind: u8, value: &impl Hash) -> Key {
+        Key(NonZeroU64::new(self.seed.hash_one((kind, value))).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// Who has it.
+    pub fn holders(&self, key: Key) -> Holders {
+        self.holders.get(&key).copied().unwrap_or_default()
+    }
+
+    /// Remembers that `leg` has it.
+    pub fn add(&mut self, keys: &mut Keys, key: Key, leg: LegId) {
+        if !keys.add(key) {
+            return;
+        }
+        let holders = self.holders.entry(key).or_default();
+        holders.count += 1;
+        if let Some(place) = holders.list.iter_mut().find(|place| place.is_none()) {
+            *place = Some(leg);
+        }
+    }
+
+    /// Forgets a leg and what it had.
+    pub fn remove(&mut self, keys: &Keys, leg: LegId) {
+        for key in keys.iter() {
+            let Some(holders) = self.holders.get_mut(&key) else { continue };
+            holders.count -= 1;
+            if holders.count == 0 {
+                self.holders.remove(&key);
+            } else if let Some(at) = holders.list.iter().position(|known| *known == Some(leg)) {
+                holders.list[at..].rotate_left(1);
+                holders.list[HOLDERS_MAX - 1] = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CALL-5, S10: what many have is known to be crowded, and costs no more for it; nothing stays behind.
+    #[test]
+    fn holders_are_bounded() {
+        let mut index = Index::default();
+        let key = index.key(1, &"same");
+        assert_ne!(key, index.key(2, &"same"));
+        let mut all: Vec<(LegId, Keys)> = (0..9).map(|n| (LegId(n), Keys::default())).collect();
+        for (leg, keys) in &mut all {
+            index.add(keys, key, *leg);
+            index.add(keys, key, *leg);
+        }
+        assert!(index.holders(key).is_crowded());
+        assert_eq!(index.holders(key).iter().count(), HOLDERS_MAX);
+        assert_eq!(index.holders(key).iter().next(), Some(LegId(0)));
+        for (leg, keys) in &all {
+            index.remove(keys, *leg);
+        }
+        assert!(index.holders.is_empty());
+    }
+}

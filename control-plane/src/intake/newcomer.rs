@@ -1,0 +1,143 @@
+//! What the first message of a leg says of who calls whom, and from where.
+
+use std::net::SocketAddr;
+
+use earwitness_voip::dialog::{DialogEvent, EventKind, Hop, LegId, Origin, Party};
+use earwitness_voip::sdp::MediaKind;
+use earwitness_voip::sip::{self, HeaderName, Message, NameAddr, StartLine};
+use earwitness_wire::Endpoint;
+
+use crate::call::leg::{Invite, Said};
+use crate::call::number::Number;
+
+/// A leg that has just begun.
+#[derive(Debug, Clone, Copy)]
+pub struct Newcomer<'m> {
+    pub leg: LegId,
+    pub origin: Origin,
+    pub hop: Hop,
+    pub at_ns: u64,
+    pub message: &'m Message<'m>,
+    pub calling: Option<Number>,
+    pub called: Option<Number>,
+    /// What was said at the same time.
+    pub events: &'m [DialogEvent],
+}
+
+impl<'m> Newcomer<'m> {
+    pub fn new(
+        (leg, at_ns): (LegId, u64),
+        (origin, hop): (Origin, Hop),
+        message: &'m Message<'m>,
+        events: &'m [DialogEvent],
+    ) -> Self {
+        let (calling, called) = (number(message.from()), number(message.to()));
+        Self { leg, origin, hop, at_ns, message, calling, called, events }
+    }
+
+    /// The number that the INVITE is sent to, whatever To says.
+    pub fn target(&self) -> Option<Number> {
+        let StartLine::Request { uri, .. } = self.message.start else { return None };
+        Number::read(sip::SipUri::parse(uri)?.user?)
+    }
+
+    /// Where the caller says that it receives audio.
+    pub fn offered(&self) -> impl Iterator<Item = Endpoint> + '_ {
+        let offers = self.events.iter().filter(|event| event.dialog.leg == self.leg);
+        let offers = offers.filter_map(|event| match &event.kind {
+            EventKind::MediaChanged { media, .. } => media.caller_pending.as_deref(),
+            _ => None,
+        });
+        let lines = offers.flat_map(|offer| &offer.media);
+        let audio = lines.filter(|line| line.kind == MediaKind::Audio && !line.is_rejected());
+        audio.filter_map(|line| line.receive_rtp()).map(Endpoint::from)
+    }
+
+    /// As the call keeps it.
+    pub fn invite(&self) -> Invite {
+        let mut invite = Invite {
+            leg: self.leg,
+            turned: false,
+            talk: 0,
+            is_over: false,
+            is_held: false,
+            joined: None,
+            hop: self.hop,
+            from: None,
+            to: None,
+            calling: self.calling,
+            called: self.called,
+            focus: None,
+            identities: Vec::new(),
+        };
+        let by = if self.message.is_request() { Party::Caller } else { Party::Callee };
+        note_identities(&mut invite, by, self.message);
+        invite
+    }
+}
+
+/// Whether the second hop goes on from where the first one went: through the same box.
+pub fn goes_on(first: Hop, second: Hop) -> bool {
+    let is_one_host = first.caller.ip() == first.callee.ip();
+    second.caller != first.caller && is_host(first.callee, second.caller, is_one_host)
+}
+
+/// Whether two addresses of signalling are of one host; where hosts share an address, ports tell them apart.
+pub fn is_host(one: SocketAddr, other: SocketAddr, by_port: bool) -> bool {
+    one.ip() == other.ip() && (!by_port || one.port() == other.port())
+}
+
+fn number(address: &NameAddr<'_>) -> Option<Number> {
+    Number::read(address.sip_uri()?.user?)
+}
+
+/// Keeps who `by` says it is, and what the network says of it.
+pub fn note_identities(invite: &mut Invite, by: Party, message: &Message<'_>) {
+    if let StartLine::Request { uri, .. } = message.start
+        && let Some(text) = sip::SipUri::parse(uri).and_then(|uri| uri_text(&uri))
+    {
+        invite.note(Said::RequestUri, by, &text);
+    }
+    for header in message.headers.iter() {
+        let said = match header.name {
+            HeaderName::Contact => Said::Contact,
+            HeaderName::PAssertedIdentity => Said::PAssertedIdentity,
+            HeaderName::RemotePartyId => Said::RemotePartyId,
+            HeaderName::Diversion => Said::Diversion,
+            HeaderName::HistoryInfo => Said::HistoryInfo,
+            HeaderName::ReferredBy => Said::ReferredBy,
+            _ => continue,
+        };
+        for address in sip::addresses(header.value) {
+            if let Some(text) = address_text(&address) {
+                invite.note(said, by, &text);
+            }
+        }
+    }
+}
+
+/// `user@host`, a bare number, or the URI as it came. IPv6 hosts stand in brackets (RFC 3261 section 25.1).
+pub fn address_text(address: &NameAddr<'_>) -> Option<String> {
+    let Some(uri) = address.sip_uri() else {
+        return Some(sip::text(address.uri).into_owned()).filter(|uri| !uri.is_empty());
+    };
+    uri_text(&uri)
+}
+
+fn uri_text(uri: &sip::SipUri<'_>) -> Option<String> {
+    let mut text = String::with_capacity(uri.user.map_or(0, <[u8]>::len) + uri.host.len() + 3);
+    if let Some(user) = uri.user {
+        text.push_str(&sip::text(user));
+    }
+    if uri.host.is_empty() {
+        return uri.user.is_some().then_some(text);
+    }
+    if uri.user.is_some() {
+        text.push('@');
+    }
+    let is_ipv6 = uri.host.contains(&b':');
+    text.push_str(if is_ipv6 { "[" } else { "" });
+    text.push_str(&sip::text(uri.host));
+    text.push_str(if is_ipv6 { "]" } else { "" });
+    Some(text)
+}

@@ -1,0 +1,425 @@
+//! Legs that begin, and the calls that they belong to; transfers; what turns out later (CALL-5).
+
+use earwitness_voip::dialog::{
+    Class, DialogEvent, DialogId, EventKind, Hop, LegId, Observed, Origin, Seen,
+};
+use earwitness_voip::sip::{self, Message, Method, Replaces};
+use sha2::{Digest, Sha256};
+
+use super::super::correlator::{Known, Seat, Ties, focus_of};
+use super::super::keys::Keys;
+use super::super::newcomer::{Newcomer, address_text, note_identities};
+use super::super::transfers::{LINGER_NS, PATIENCE_NS, Transfer};
+use super::{Cause, Displaced, Signalling, tag_text};
+use crate::call::joining::Tie;
+use crate::call::leg::{Evidence, InviteIndex, Leg, Role};
+use crate::call::number::Number;
+use crate::call::parties::End;
+use crate::call::table::{CallTable, Opening};
+use crate::call::{CallSlot, Party, State};
+
+impl Signalling {
+    const fn known<'k>(&'k self, table: &'k CallTable) -> Known<'k> {
+        Known { dialogs: &self.dialogs, seats: &self.seats, table }
+    }
+
+    /// A leg has begun: it is a call, or a part of one.
+    pub(super) fn create(
+        &mut self,
+        (leg, at_ns): (LegId, u64),
+        (origin, hop): (Origin, Hop),
+        cause: Cause<'_>,
+        table: &mut CallTable,
+    ) {
+        let message = cause.message;
+        let newcomer = Newcomer::new((leg, at_ns), (origin, hop), message, cause.rest);
+        let mut ties = self.correlator.ties(&newcomer, self.known(table));
+        if let (Some(first), Some(second)) = (ties.first, ties.second) {
+            // Who was asked to call has called, and the party that was consulted is there.
+            self.merge_consultation(&first, &second, at_ns, table);
+            ties = self.correlator.ties(&newcomer, self.known(table));
+        }
+        let joined = ties.first.and_then(|tie| self.join(&newcomer, &tie, table));
+        let (call, invite) =
+            joined.unwrap_or_else(|| (self.open(&newcomer, &ties, table), InviteIndex(0)));
+        let mut keys = Keys::default();
+        self.correlator.remember(&newcomer, &mut keys);
+        self.seats.insert(leg, Seat { call, invite, keys });
+        if focus_of(message).is_some()
+            && let Some(known) = table.get_mut(call).and_then(|call| call.invites.get_mut(invite))
+        {
+            known.focus = Some(Party::Caller);
+        }
+    }
+
+    fn join(
+        &mut self,
+        newcomer: &Newcomer<'_>,
+        tie: &Tie,
+        table: &mut CallTable,
+    ) -> Option<(CallSlot, InviteIndex)> {
+        let mut invite = newcomer.invite();
+        let call = table.get(tie.call)?;
+        let own = |text: Option<String>, ours: &Option<String>| {
+            text.filter(|text| Some(text) != ours.as_ref()).map(String::into_boxed_str)
+        };
+        invite.from = own(address_text(newcomer.message.from()), &call.from);
+        invite.to = own(address_text(newcomer.message.to()), &call.to);
+        let index = table.join(tie, invite, first_leg(newcomer), newcomer.at_ns)?;
+        self.metrics.legs_joined.with_label_values(&[tie.by.name()]).inc();
+        Some((tie.call, index))
+    }
+
+    fn open(&mut self, newcomer: &Newcomer<'_>, ties: &Ties, table: &mut CallTable) -> CallSlot {
+        let (message, at_ns) = (newcomer.message, newcomer.at_ns);
+        let slot = table.open(Opening {
+            id: call_identity(at_ns, message),
+            call_id: sip::text(message.call_id()).into_owned(),
+            from: address_text(message.from()),
+            to: address_text(message.to()),
+            at_ns,
+            joined_late: newcomer.origin == Origin::InProgress,
+            invite: newcomer.invite(),
+        });
+        self.metrics.calls_started.inc();
+        if let Some(call) = table.get_mut(slot) {
+            call.add_leg(first_leg(newcomer));
+            if let Some(ambiguous) = ties.ambiguous {
+                let text = format!("not joined by {}: several calls fit", ambiguous.by.name());
+                call.trace.note(at_ns, "leg", text);
+            }
+        }
+        slot
+    }
+
+    /// Makes two calls one. `tie` is about the INVITE `invite` of `tied`.
+    fn merge(
+        &mut self,
+        (tied, invite): (CallSlot, InviteIndex),
+        tie: &Tie,
+        at_ns: u64,
+        table: &mut CallTable,
+    ) -> bool {
+        let Some(moved) = table.merge(tied, invite, tie, at_ns) else { return false };
+        self.control.forget(moved.from);
+        self.metrics.legs_joined.with_label_values(&[tie.by.name()]).inc();
+        let Some(call) = table.get(moved.into) else { return false };
+        for (index, invite) in call.invites.numbered().skip(usize::from(moved.before)) {
+            if let Some(seat) = self.seats.get_mut(&invite.leg) {
+                (seat.call, seat.invite) = (moved.into, index);
+            }
+        }
+        true
+    }
+
+    /// `second` is the call between who transferred and who was consulted, `first` the one that was transferred: who
+    /// transferred is on one side of both.
+    fn merge_consultation(
+        &mut self,
+        first: &Tie,
+        second: &Tie,
+        at_ns: u64,
+        table: &mut CallTable,
+    ) -> bool {
+        let Some(consulted) =
+            table.get(second.call).and_then(|call| call.invites.get(second.invite))
+        else {
+            return false;
+        };
+        let on_theirs = if consulted.turned { second.theirs.other() } else { second.theirs };
+        let tie = Tie {
+            by: Evidence::Refer,
+            role: Role::Consultation,
+            mine: on_theirs.other(),
+            theirs: first.theirs.other(),
+            ..*first
+        };
+        self.merge((second.call, second.invite), &tie, at_ns, table)
+    }
+
+    /// What a message says besides its events: it passed another hop, or names what other legs have, too.
+    pub(super) fn look_for_ties(
+        &mut self,
+        observed: &Observed,
+        seen: Seen,
+        message: &Message<'_>,
+        events: &[DialogEvent],
+        table: &mut CallTable,
+    ) {
+        let Some(dialog) = observed.dialog else {
+            if observed.class == Class::Unrelated && message.method() == Method::Refer {
+                self.refer_aside(seen, message, table);
+            }
+            return;
+        };
+        let is_invite = message.is_request() && message.method() == Method::Invite;
+        if observed.class == Class::Repeated && is_invite && message.to().tag.is_none() {
+            self.passed(dialog.leg, Hop { caller: seen.src, callee: seen.dst }, table);
+        }
+        let is_news = |event: &DialogEvent| {
+            matches!(event.kind, EventKind::Answered | EventKind::MediaChanged { .. })
+        };
+        let began =
+            matches!(events.first().map(|event| &event.kind), Some(EventKind::Created { .. }));
+        if !began && message.method() == Method::Invite && events.iter().any(is_news) {
+            self.learn(dialog.leg, seen.ts_ns, message, table);
+        }
+    }
+
+    /// An INVITE was seen at another hop.
+    fn passed(&mut self, leg: LegId, hop: Hop, table: &CallTable) {
+        let Self { seats, correlator, .. } = self;
+        let Some(seat) = seats.get_mut(&leg) else { return };
+        if let Some(invite) = table.get(seat.call).and_then(|call| call.invites.get(seat.invite)) {
+            correlator.remember_numbers(leg, (invite.calling, invite.called), hop, &mut seat.keys);
+        }
+    }
+
+    fn learn(&mut self, leg: LegId, at_ns: u64, message: &Message<'_>, table: &mut CallTable) {
+        let Some(mut seat) = self.seats.get(&leg).copied() else { return };
+        let sender = sender(seat, message, table);
+        if focus_of(message).is_some()
+            && let Some(invite) =
+                table.get_mut(seat.call).and_then(|c| c.invites.get_mut(seat.invite))
+        {
+            invite.focus = Some(sender);
+        }
+        let Self { correlator, dialogs, seats, .. } = self;
+        let known = Known { dialogs, seats, table };
+        let tie = correlator.learn(leg, (message, sender), &mut seat.keys, known);
+        self.seats.insert(leg, seat);
+        if let Some(tie) = tie {
+            self.merge((seat.call, seat.invite), &tie, at_ns, table);
+        }
+    }
+
+    /// Who answered, as it says itself.
+    pub(super) fn note_callee(
+        &mut self,
+        dialog: DialogId,
+        message: Option<&Message<'_>>,
+        table: &mut CallTable,
+    ) {
+        let Some(seat) = self.seats.get(&dialog.leg).copied() else { return };
+        let Some(message) = message.filter(|message| message.status().is_some()) else { return };
+        let sender = sender(seat, message, table);
+        if let Some(invite) = table.get_mut(seat.call).and_then(|c| c.invites.get_mut(seat.invite))
+        {
+            note_identities(invite, sender, message);
+        }
+    }
+
+    /// A leg receives now where another call did.
+    pub(super) fn media_moved(
+        &mut self,
+        leg: LegId,
+        displaced: Option<Displaced>,
+        cause: Option<Cause<'_>>,
+        table: &mut CallTable,
+    ) {
+        let (Some(Displaced { at, binding, mine }), Some(cause)) = (displaced, cause) else {
+            return;
+        };
+        let Some(seat) = self.seats.get(&leg).copied() else { return };
+        // What an INVITE offers was looked at when it came.
+        if cause.message.is_request() && cause.message.to().tag.is_none() {
+            return;
+        }
+        let (at_ns, told) = (cause.seen.ts_ns, (at, cause.seen.src));
+        let known = self.known(table);
+        let tie = self.correlator.by_moved_media(seat.call, told, binding, mine, at_ns, known);
+        if let Some(tie) = tie {
+            self.merge((seat.call, seat.invite), &tie, at_ns, table);
+        }
+    }
+
+    /// A leg is over.
+    pub(super) fn leg_over(&mut self, leg: LegId, at_ns: u64, reason: &str, table: &mut CallTable) {
+        let transfer = self.correlator.transfers.of(leg).copied();
+        if let Some(transfer) = transfer.filter(|transfer| at_ns <= transfer.until_ns) {
+            if transfer.is_accepted {
+                self.connect(leg, &transfer, at_ns, table);
+            }
+            if let Some(seat) = self.seats.get(&leg) {
+                table.expect_transfer(seat.call, at_ns.saturating_add(LINGER_NS));
+            }
+        }
+        if let Some(seat) = self.seats.get(&leg) {
+            table.leg_over(seat.call, seat.invite, at_ns, reason);
+        }
+    }
+
+    /// Events about transfers.
+    pub(super) fn transfer(
+        &mut self,
+        event: &DialogEvent,
+        cause: Option<Cause<'_>>,
+        table: &mut CallTable,
+    ) {
+        let leg = event.dialog.leg;
+        match &event.kind {
+            EventKind::Referred { by, target, replaces } => {
+                if let Some(cause) = cause {
+                    self.refer(leg, *by, (target, replaces.as_ref()), (cause.seen, event.ts_ns));
+                }
+            }
+            EventKind::ReferAnswered { code: 200..=299, .. } => {
+                if let Some(transfer) = self.correlator.transfers.of(leg) {
+                    transfer.is_accepted = true;
+                }
+            }
+            EventKind::ReferProgress { code: 200..=299, .. } => {
+                if let Some(transfer) = self.correlator.transfers.of(leg).copied() {
+                    self.connect(leg, &transfer, event.ts_ns, table);
+                }
+                self.refer_is_over(leg, table);
+            }
+            EventKind::ReferAnswered { code: 300.., .. }
+            | EventKind::ReferProgress { code: 300.., .. } => {
+                self.refer_is_over(leg, table);
+            }
+            _ => {}
+        }
+    }
+
+    fn refer_is_over(&mut self, leg: LegId, table: &mut CallTable) {
+        if self.correlator.transfers.forget(leg).is_some()
+            && let Some(seat) = self.seats.get(&leg)
+        {
+            table.expect_no_transfer(seat.call);
+        }
+    }
+
+    fn refer(
+        &mut self,
+        leg: LegId,
+        by: Party,
+        (target, replaces): (&[u8], Option<&Replaces>),
+        (seen, at_ns): (Seen, u64),
+    ) {
+        let hop = match by {
+            Party::Caller => Hop { caller: seen.src, callee: seen.dst },
+            Party::Callee => Hop { caller: seen.dst, callee: seen.src },
+        };
+        let replaces = replaces
+            .and_then(|named| self.dialogs.between(&named.call_id, &named.to_tag, &named.from_tag));
+        let target = sip::SipUri::parse(target).and_then(|uri| Number::read(uri.user?));
+        let until_ns = at_ns.saturating_add(PATIENCE_NS);
+        let transfer = Transfer { by, target, hop, replaces, until_ns, is_accepted: false };
+        self.correlator.transfers.ask(leg, transfer);
+    }
+
+    /// REFER outside of the dialog that it is about (RFC 4538).
+    fn refer_aside(&mut self, seen: Seen, message: &Message<'_>, table: &mut CallTable) {
+        let Some(about) = message.target_dialog().filter(|_| message.is_request()) else { return };
+        let found = self.dialogs.between(about.call_id, about.local_tag, about.remote_tag);
+        let (Some((leg, by)), Some(target)) = (found, message.refer_to()) else { return };
+        let replaces = target.sip_uri().and_then(|uri| Replaces::parse(&uri.header(b"Replaces")?));
+        self.refer(leg, by, (target.uri, replaces.as_ref()), (seen, seen.ts_ns));
+        if let Some(call) = self.seats.get(&leg).and_then(|seat| table.get_mut(seat.call)) {
+            let target = String::from_utf8_lossy(target.uri);
+            call.trace.note(seen.ts_ns, "transfer", format!("{} transfers to {target}", by.name()));
+        }
+    }
+
+    /// A box connects who was transferred with who was consulted, by itself: no INVITE says so.
+    fn connect(&mut self, leg: LegId, transfer: &Transfer, at_ns: u64, table: &mut CallTable) {
+        let Some((replaced, target)) = transfer.replaces else { return };
+        let (Some(first), Some(second)) = (self.seats.get(&leg), self.seats.get(&replaced)) else {
+            return;
+        };
+        if first.call == second.call {
+            return;
+        }
+        let side =
+            |seat: &Seat, party| Some(table.get(seat.call)?.invites.get(seat.invite)?.side(party));
+        let (Some(asker), Some(consulted)) = (side(first, transfer.by), side(second, target))
+        else {
+            return;
+        };
+        let (by, role, mine) = (Evidence::Refer, Role::Consultation, Party::Caller);
+        let tie = |seat: &Seat, theirs| Tie {
+            call: seat.call,
+            invite: seat.invite,
+            by,
+            role,
+            mine,
+            theirs,
+        };
+        let (first, second) = (tie(first, asker.other()), tie(second, consulted));
+        if self.merge_consultation(&first, &second, at_ns, table) {
+            self.bridge(leg, replaced, transfer.by, at_ns, table);
+        }
+    }
+
+    fn bridge(&self, leg: LegId, replaced: LegId, by: Party, at_ns: u64, table: &mut CallTable) {
+        let (Some(first), Some(second)) = (self.seats.get(&leg), self.seats.get(&replaced)) else {
+            return;
+        };
+        let Some(call) = table.get(first.call) else { return };
+        let (Some(own), Some(other)) =
+            (call.invites.get(first.invite), call.invites.get(second.invite))
+        else {
+            return;
+        };
+        let side = own.side(by);
+        let open = |talk| {
+            let is_it = move |known: &&crate::call::parties::Together| {
+                known.talk == talk && known.until_ns.is_none()
+            };
+            call.together.iter().rev().find(is_it)
+        };
+        let (Some(transferred), Some(consulted)) = (open(own.talk), open(other.talk)) else {
+            return;
+        };
+        let is_beyond = |(index, invite): &(InviteIndex, &crate::call::leg::Invite)| {
+            invite.talk == other.talk && *index != second.invite && !invite.is_over
+        };
+        let beyond: Vec<InviteIndex> =
+            call.invites.numbered().filter(is_beyond).map(|(index, _)| index).collect();
+        if beyond.is_empty() {
+            return;
+        }
+        // Who was consulted was where who was transferred is.
+        let (stays, comes): (End, End) = (transferred.on(side.other()), consulted.on(side.other()));
+        let ends = if side == Party::Callee { (stays, comes) } else { (comes, stays) };
+        table.bridge(first.call, ends, &beyond, at_ns);
+    }
+}
+
+/// Whose message it is, as the leg has its parties.
+fn sender(seat: Seat, message: &Message<'_>, table: &CallTable) -> Party {
+    let legs = table.get(seat.call).map_or(&[][..], |call| &call.legs);
+    let caller_tag =
+        legs.iter().find(|leg| leg.invite == seat.invite).and_then(|leg| leg.from_tag.as_deref());
+    let from_tag = tag_text(message.from());
+    let requester = if from_tag.as_deref() == caller_tag { Party::Caller } else { Party::Callee };
+    if message.is_request() { requester } else { requester.other() }
+}
+
+fn first_leg(newcomer: &Newcomer<'_>) -> Leg {
+    let message = newcomer.message;
+    Leg {
+        invite: InviteIndex(0),
+        call_id: sip::text(message.call_id()).into_owned(),
+        from_tag: tag_text(message.from()),
+        to_tag: tag_text(message.to()),
+        state: State::Trying,
+        started_ns: newcomer.at_ns,
+        answered_ns: None,
+        ended_ns: None,
+        end_reason: None,
+    }
+}
+
+/// Sortable by time, and the same each time the same log is read.
+fn call_identity(at_ns: u64, message: &Message<'_>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(message.call_id());
+    hash.update([0]);
+    hash.update(message.from().tag.unwrap_or_default());
+    hash.update(at_ns.to_be_bytes());
+    let digest = hash.finalize();
+    let tail = digest[..6].iter().fold(0_u64, |tail, byte| tail << 8 | u64::from(*byte));
+    format!("{:012x}-{tail:012x}", at_ns / 1_000_000)
+}
