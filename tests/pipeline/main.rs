@@ -5,6 +5,7 @@ mod crowd;
 mod denied;
 mod deterministic;
 mod inputs;
+mod legs;
 mod matrix;
 mod policy;
 mod torture;

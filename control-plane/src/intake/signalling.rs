@@ -455,7 +455,10 @@ fn announce_side(
             encrypted: line.proto.is_secure(),
             teller,
         };
-        if let Some(binding) = table.announce(spot.slot, news) {
+        // A candidate is one of many, and may be anybody's.
+        if let Some(binding) = table.announce(spot.slot, news)
+            && Some(*rtp) == side.rtp
+        {
             displaced = displaced.or(Some(Displaced { at, binding, mine }));
         }
     }

@@ -225,6 +225,10 @@ impl Signalling {
         if cause.message.is_request() && cause.message.to().tag.is_none() {
             return;
         }
+        // Each message says again what the other side has said.
+        if sender(seat, cause.message, table) != mine {
+            return;
+        }
         let (at_ns, told) = (cause.seen.ts_ns, (at, cause.seen.src));
         let known = self.known(table);
         let tie = self.correlator.by_moved_media(seat.call, told, binding, mine, at_ns, known);

@@ -1,0 +1,116 @@
+//! More than two: a queue that tries one agent after the other, a conference.
+
+use earwitness_fixtures::ensemble::{Ensemble, Line};
+use earwitness_fixtures::spec::Party::{Callee, Caller};
+
+use super::{
+    ALICE, BOB, CAROL, LEFT, MUSIC, RIGHT, Sound, brief, joined_by, media, only_call, parties,
+    replay, sip, text,
+};
+
+/// CALL-5: the queue answers and plays music; the first agent is busy, the second does not pick up, the third does.
+#[test]
+fn a_queue_answered_by_the_third_agent() {
+    let mut ensemble = Ensemble::default();
+    let leg = |name: &str, users, hosts: [u8; 2], ports: [u16; 2]| {
+        Line::new(
+            name,
+            users,
+            hosts.map(sip),
+            [media(hosts[0], ports[0]), media(hosts[1], ports[1])],
+        )
+    };
+    let mut caller = leg("caller", ["alice", "8000"], [1, 10], [4000, 6000]);
+    ensemble.call(&mut caller);
+    let waits = ensemble.now_ms()..ensemble.now_ms() + 5_000;
+    ensemble.say(MUSIC, (caller.media[1], caller.media[0]), waits.clone(), 0);
+    ensemble.wait(4_000);
+    let mut agents: Vec<Line> = (0..3_u8)
+        .map(|n| {
+            let agent = ["agent1", "agent2", "agent3"][usize::from(n)];
+            let ports = [6002 + 2 * u16::from(n), 4000];
+            leg(agent, ["alice", agent], [10, 21 + n], ports)
+        })
+        .collect();
+    ensemble.invite(&mut agents[0]);
+    ensemble.refuse(&mut agents[0], 486);
+    ensemble.invite(&mut agents[1]);
+    ensemble.invite(&mut agents[2]);
+    ensemble.ring(&agents[1]);
+    ensemble.ring(&agents[2]);
+    ensemble.wait(800);
+    ensemble.answer(&mut agents[2]);
+    ensemble.cancel(&mut agents[1]);
+    ensemble.wait(200);
+    let talk = ensemble.now_ms()..ensemble.now_ms() + 2_000;
+    ensemble.talk(&caller, [ALICE, CAROL], 2_000, 5);
+    ensemble.talk(&agents[2], [ALICE, CAROL], 2_000, 0);
+    ensemble.wait(2_040);
+    ensemble.hang_up(&mut caller, Caller);
+    ensemble.hang_up(&mut agents[2], Caller);
+    let replayed = replay(ensemble, None);
+    let call = only_call(&replayed);
+    assert_eq!(joined_by(call), ["-", "calling", "calling", "calling"], "{}", brief(call));
+    assert_eq!(parties(call), [("alice", "8000"), ("alice", "agent3")], "{}", brief(call));
+    assert_eq!(text(call, "end_reason"), "bye_caller");
+    let reasons: Vec<&str> =
+        call["legs"].as_array().expect("legs").iter().map(|leg| text(leg, "end_reason")).collect();
+    assert_eq!(reasons, ["bye_caller", "rejected_486", "cancelled", "bye_caller"]);
+    let sound = Sound::of(&replayed, call);
+    sound.has(RIGHT, MUSIC, waits.start + 40..waits.end - 200);
+    sound.has(LEFT, ALICE, talk.clone());
+    sound.has(RIGHT, CAROL, talk);
+}
+
+/// CALL-5: three are in a conference; who leaves does not end it, and all of it is heard on one leg at a time.
+#[test]
+fn a_conference_is_one_call() {
+    let mut ensemble = Ensemble::default();
+    let mut lines: Vec<Line> = (1..=3_u8)
+        .map(|n| {
+            let user = ["alice", "bob", "carol"][usize::from(n) - 1];
+            let ports = [4000, 6000 + 2 * u16::from(n)];
+            let mut line = Line::new(
+                user,
+                [user, "conf-7"],
+                [sip(n), sip(10)],
+                [media(n, ports[0]), media(10, ports[1])],
+            );
+            line.contact[1] = ";isfocus";
+            line
+        })
+        .collect();
+    for line in &mut lines {
+        ensemble.call(line);
+    }
+    // To each the focus sends what the others say: a voice of its own here.
+    let voices = [[ALICE, 51], [BOB, 52], [CAROL, 53]];
+    let all = ensemble.now_ms()..ensemble.now_ms() + 2_000;
+    for (line, voices) in lines.iter().zip(voices) {
+        ensemble.talk(line, voices, 2_000, 0);
+    }
+    ensemble.wait(2_020);
+    ensemble.hang_up(&mut lines[0], Caller);
+    let rest = ensemble.now_ms()..ensemble.now_ms() + 1_500;
+    for (line, voices) in lines.iter().zip(voices).skip(1) {
+        ensemble.talk(line, voices, 1_500, 0);
+    }
+    ensemble.wait(1_540);
+    ensemble.hang_up(&mut lines[1], Caller);
+    ensemble.hang_up(&mut lines[2], Callee);
+    let replayed = replay(ensemble, None);
+    let call = only_call(&replayed);
+    assert_eq!(joined_by(call), ["-", "focus", "focus"], "{}", brief(call));
+    let with = [("alice", "conf-7"), ("bob", "conf-7"), ("carol", "conf-7")];
+    assert_eq!(parties(call), with, "{}", brief(call));
+    let sound = Sound::of(&replayed, call);
+    let speaker = [(ALICE, 51), (BOB, 52), (CAROL, 53)];
+    let heard = |stretch: &std::ops::Range<u64>| {
+        let at = stretch.start + 100..stretch.end - 100;
+        let is_heard = |(own, others): &(u64, u64)| {
+            sound.likeness(LEFT, *own, &at) > 0.98 && sound.likeness(RIGHT, *others, &at) > 0.98
+        };
+        speaker.iter().filter(|pair| is_heard(pair)).count()
+    };
+    assert_eq!((heard(&all), heard(&rest)), (1, 1), "{}", brief(call));
+}
