@@ -62,7 +62,7 @@ fn an_unacknowledged_fork_ends() {
 #[test]
 fn messages_are_classified() {
     let mut tap = Tap::new();
-    assert_eq!(tap.see(&from_caller(Draft::request("BYE", 9).tag("z"))), Class::Orphan);
+    assert_eq!(tap.see(&from_caller(Draft::request("INFO", 9).tag("z"))), Class::Orphan);
     assert_eq!(tap.see(&from_caller(Draft::request("OPTIONS", 1))), Class::Unrelated);
     assert_eq!(tap.see(&invite()), Class::Started);
     assert_eq!(tap.see(&invite()), Class::Repeated);
@@ -197,6 +197,39 @@ fn an_answer_without_description_joins_a_call() {
     );
     let refusal = from_callee(Draft::response(488, 1, "INVITE").tag("b"));
     assert!(run(&[refusal]).is_empty(), "it may have refused a change of a call that goes on");
+}
+
+// CALL-1: of a call that began before the capture only its end is seen, once however often it is sent.
+#[test]
+fn an_end_alone_is_a_call() {
+    let bye = || from_callee(Draft::request("BYE", 7).by_callee("b"));
+    let ok = || from_caller(Draft::response(200, 7, "BYE").by_callee("b"));
+    let ended = ["0: created InProgress 2>1", "0: Answered", "0: ended Bye by Caller, leg over"];
+    assert_eq!(run(&[bye(), ok(), bye()]), ended);
+    assert_eq!(run(&[ok()]), ended);
+    let busy = || from_callee(Draft::response(486, 1, "INVITE").tag("b"));
+    let acknowledged = || from_caller(Draft::request("ACK", 1).tag("b").branch("INVITE-1"));
+    assert_eq!(
+        run(&[busy(), acknowledged(), busy()]),
+        ["0: created InProgress 1>2", "0: ended Rejected(486) by Callee, leg over"]
+    );
+    let refresh = from_caller(Draft::request("UPDATE", 2).tag("b"));
+    assert_eq!(run(&[refresh]), ["0: created InProgress 1>2", "0: Answered"]);
+}
+
+// CALL-1: a leg that was given up, because it was silent, and ends long after that is no further call.
+#[test]
+fn the_late_end_of_a_leg_that_was_given_up() {
+    let mut tap = Tap::new();
+    for line in answered() {
+        tap.see(&line);
+    }
+    let leg = tap.events[0].dialog.leg;
+    tap.dialogs.end(leg, EndReason::External, tap.now_ns, &mut tap.events);
+    tap.said();
+    tap.wait(1_000);
+    tap.see(&from_callee(Draft::request("BYE", 7).by_callee("b")));
+    assert!(tap.said().is_empty());
 }
 
 // CALL-1: no final answer.

@@ -62,6 +62,8 @@ pub struct Timeouts {
     pub cancel_ns: u64,
     /// How long an ended leg is remembered, so that repeated messages do not start another one.
     pub linger_ns: u64,
+    /// The same of one that was ended from outside, whose end may still be seen.
+    pub external_linger_ns: u64,
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -74,11 +76,17 @@ impl Default for Timeouts {
             credentials_ns: 120 * SECOND_NS,
             cancel_ns: 32 * SECOND_NS,
             linger_ns: 40 * SECOND_NS,
+            external_linger_ns: 3600 * SECOND_NS,
         }
     }
 }
 
 impl Timeouts {
+    /// How long an ended leg is remembered.
+    pub(super) const fn linger_of(&self, reason: EndReason) -> u64 {
+        if matches!(reason, EndReason::External) { self.external_linger_ns } else { self.linger_ns }
+    }
+
     /// How long another INVITE is waited for after this answer.
     pub(super) const fn retry_of(&self, code: u16) -> u64 {
         if matches!(code, 401 | 407) { self.credentials_ns } else { self.retry_ns }
@@ -152,7 +160,7 @@ impl Dialogs {
                     let leg = self.begin(Origin::Invite, seen, message, None, events);
                     (leg, Party::Caller, Some(Class::Started))
                 }
-                Start::InProgress => {
+                Start::InProgress | Start::Ending => {
                     let (leg, by) = self.resume(seen, message, events);
                     (leg, by, Some(Class::Started))
                 }
@@ -321,8 +329,10 @@ impl Dialogs {
         let id = self.begin(Origin::InProgress, seen, message, caller_tag, events);
         // An UPDATE belongs to an early dialog or to a confirmed one; the latter last longer.
         let is_confirmed = match (message.status(), message.method()) {
-            (None, method) => matches!(method, Method::Invite | Method::Update | Method::Ack),
-            (Some(code), method) => code >= 200 && method != Method::Prack,
+            (None, method) => {
+                matches!(method, Method::Invite | Method::Update | Method::Ack | Method::Bye)
+            }
+            (Some(code), method) => (200..300).contains(&code) && method != Method::Prack,
         };
         if let Some(entry) = self.legs.get_mut(&id) {
             let mut out = Output { leg: id, ts_ns: seen.ts_ns, events };
@@ -446,7 +456,14 @@ fn is_beyond(leg: &Leg, by: Party, message: &Message<'_>) -> bool {
 enum Start {
     Invite,
     InProgress,
+    /// All that is seen of a call is its end.
+    Ending,
     Not(Class),
+}
+
+/// Whether this is said of a call that somebody tries to make, not of a change of one that goes on.
+const fn refuses_a_call(code: u16) -> bool {
+    matches!(code, 404 | 410 | 480 | 484 | 486 | 487 | 600 | 603 | 604 | 607)
 }
 
 fn start(message: &Message<'_>) -> Start {
@@ -460,6 +477,16 @@ fn start(message: &Message<'_>) -> Start {
         }
         _ if is_in_dialog && description(message).is_some_and(|sdp| sdp.is_ok()) => {
             Start::InProgress
+        }
+        // Of a session timer: nothing changes, but somebody speaks with somebody.
+        Method::Update if is_in_dialog && matches!(message.status(), None | Some(200..=299)) => {
+            Start::InProgress
+        }
+        Method::Bye if is_in_dialog && matches!(message.status(), None | Some(200..=299)) => {
+            Start::Ending
+        }
+        Method::Invite if is_in_dialog && message.status().is_some_and(refuses_a_call) => {
+            Start::Ending
         }
         Method::Invite
         | Method::Ack

@@ -380,7 +380,7 @@ impl Leg {
     /// When [`Leg::expire`] has something to do.
     pub(super) fn deadline_ns(&self, timeouts: &Timeouts) -> Option<u64> {
         if let Some(ended) = self.ended {
-            return Some(ended.ts_ns.saturating_add(timeouts.linger_ns));
+            return Some(ended.ts_ns.saturating_add(timeouts.linger_of(ended.reason)));
         }
         let invite = match self.invite {
             InviteState::Pending => {
