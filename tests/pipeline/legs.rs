@@ -9,7 +9,7 @@ mod traps;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use earwitness_fixtures::ensemble::{Ensemble, said};
+use earwitness_fixtures::ensemble::{Ensemble, PACKET_MS, said};
 use earwitness_fixtures::spec::SCENE_START_NS;
 use earwitness_tests::check::{Wav, nearest, started_ns};
 use earwitness_tests::program::{Container, Replayed};
@@ -119,6 +119,8 @@ impl Sound {
 
     /// How much what is in a channel at a time is what a voice said then.
     fn likeness(&self, channel: usize, voice: u64, ms: &Range<u64>) -> f64 {
+        // Packets begin and end within a packet's time of it.
+        let ms = ms.start + 2 * PACKET_MS..ms.end - 2 * PACKET_MS;
         let part = said(voice, ms.clone());
         let from_ns = (SCENE_START_NS + ms.start * MS) as i64 - self.started_ns as i64;
         let at = from_ns * 8 / MS as i64;

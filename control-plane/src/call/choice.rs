@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use super::binding::TsNs;
+use super::binding::{OPEN, TsNs};
 use super::leg::InviteIndex;
 use super::select::{Heard, KeptApart, Question, Selection, score};
 use super::{Party, Prefer};
@@ -34,8 +34,14 @@ pub(super) fn in_turn(question: &Question<'_>, choices: Vec<Selection>) -> Selec
     }
     let mut selection = Selection::default();
     for leg in legs {
-        leg.give(&mut selection);
+        leg.give(question, &mut selection);
     }
+    let Selection { heard, kept_apart } = &mut selection;
+    let is_heard = |apart: &KeptApart| {
+        let is_it = |known: &&Heard| known.flow == apart.flow;
+        heard.iter().filter(is_it).any(|known| apart.ssrc.is_none_or(|ssrc| ssrc == known.ssrc))
+    };
+    kept_apart.retain(|apart| !is_heard(apart));
     selection
 }
 
@@ -45,6 +51,7 @@ struct Candidate {
     /// Both parties before one, then what was asked for, then the more packets, then the first.
     rank: (usize, u8, u64, Reverse<InviteIndex>),
     extent: Range<TsNs>,
+    /// When it has nothing to say.
     holds: Stretches,
     /// When each side is heard.
     windows: [Stretches; 2],
@@ -60,11 +67,15 @@ const fn place(side: Party) -> usize {
 impl Candidate {
     fn new(question: &Question<'_>, choice: Selection) -> Option<Self> {
         let invite = choice.heard.first()?.invite;
-        let talk = question.invites?.get(invite)?.talk;
+        let (talk, is_over) =
+            question.invites?.get(invite).map(|known| (known.talk, known.is_over))?;
         let spans = choice.heard.iter().filter_map(|heard| span(question, heard));
         let extent = spans.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))?;
         let holds = question.holds.iter().filter(|hold| hold.talk == talk);
-        let holds = holds.map(|hold| hold.from_ns..hold.until_ns).collect();
+        let mut holds: Stretches = holds.map(|hold| hold.from_ns..hold.until_ns).collect();
+        // What still comes when a leg is over is no conversation, where another one goes on.
+        let ends = question.legs.iter().filter(|leg| leg.invite == invite).map(|leg| leg.ended_ns);
+        holds.extend(ends.flatten().max().filter(|_| is_over).map(|end_ns| end_ns..OPEN));
         let (speakers, packets) = score(question, &choice);
         let asked = match question.prefer {
             Prefer::Best => 0,
@@ -82,29 +93,31 @@ impl Candidate {
                 continue;
             }
             let covered = &mut covered[place(side)];
+            let own = &mut self.windows[place(side)];
+            let goes_on = |stretch: &Range<TsNs>| {
+                own.iter().any(|window| window.end == stretch.start || stretch.end == window.start)
+            };
             let free = without(wanted, covered).into_iter();
-            let long =
-                free.filter(|stretch| covered.is_empty() || stretch.end - stretch.start >= SEAM_NS);
+            let long = free.filter(|stretch| {
+                covered.is_empty() || stretch.end - stretch.start >= SEAM_NS || goes_on(stretch)
+            });
             let news: Stretches = long.collect();
-            covered.extend(wanted.iter().cloned());
-            self.windows[place(side)].extend(news);
+            covered.extend(news.iter().cloned());
+            own.extend(news);
         }
     }
 
     /// What is heard of it, in its windows.
-    fn give(self, selection: &mut Selection) {
+    fn give(self, question: &Question<'_>, selection: &mut Selection) {
         let Self { choice, windows, extent, .. } = self;
         selection.kept_apart.extend(choice.kept_apart);
         for heard in choice.heard {
-            let own = heard.window();
-            let mut windows = joined(windows[place(heard.speaker)].clone());
-            if let [whole] = &mut windows[..]
-                && *whole == extent
-            {
+            let windows = joined(windows[place(heard.speaker)].clone());
+            if windows == std::slice::from_ref(&extent) {
                 selection.heard.push(heard);
                 continue;
             }
-            // What comes a little earlier or later than the leg's first and last packet is nobody else's.
+            let Some(own) = span(question, &heard) else { continue };
             let mut is_heard = false;
             for window in windows {
                 let (from_ns, until_ns) = (own.start.max(window.start), own.end.min(window.end));

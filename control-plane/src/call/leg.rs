@@ -162,6 +162,8 @@ pub struct Invite {
     /// A party put the other on hold.
     pub is_held: bool,
     pub joined: Option<Joined>,
+    /// When it was sent last: with credentials, or past another hop.
+    pub invited_ns: TsNs,
     /// Between which addresses it was seen first.
     pub hop: Hop,
     /// `user@host` of From and To, where they are not the call's.

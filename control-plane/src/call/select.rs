@@ -238,6 +238,9 @@ fn arrives(question: &Question<'_>, hop: HopIndex, flow: &Flow) -> bool {
 fn trust(question: &Question<'_>, hop: HopIndex, flow: &Flow) -> Option<Trust> {
     let speaker = flow.receiver.other();
     let from_announced = announced(question, hop, speaker).any(|known| known.rtp == flow.src);
+    if is_of_another_leg(question, hop, flow) {
+        return None;
+    }
     let answers = |other: &Flow| other.src == flow.dst && other.dst == flow.src;
     let proven = question.media.flows.iter().any(answers);
     if !arrives(question, hop, flow) {
@@ -256,6 +259,18 @@ fn trust(question: &Question<'_>, hop: HopIndex, flow: &Flow) -> Option<Trust> {
     announced(question, hop, speaker)
         .any(|known| known.rtp.addr == flow.src.addr)
         .then_some(Trust::SameHost)
+}
+
+/// Whether an end of the flow is what another leg of the call announced, and this one did not.
+fn is_of_another_leg(question: &Question<'_>, hop: HopIndex, flow: &Flow) -> bool {
+    let is_foreign = |party: Party, at: Endpoint| {
+        let mut all =
+            question.announced.iter().filter(|known| known.party == party && known.rtp == at);
+        let own = announced(question, hop, party).any(|known| known.rtp == at);
+        !own && all.any(|known| known.hop.invite() != hop.invite())
+    };
+    let ends = [(flow.receiver.other(), flow.src), (flow.receiver, flow.dst)];
+    question.invites.is_some() && ends.into_iter().any(|(party, at)| is_foreign(party, at))
 }
 
 fn is_alias(

@@ -682,6 +682,7 @@ mod tests {
             is_over: false,
             is_held: false,
             joined: None,
+            invited_ns: 10 * SECOND_NS,
             hop: Hop { caller: A.to_socket_addr(), callee: B.to_socket_addr() },
             from: None,
             to: None,

@@ -13,7 +13,7 @@ use super::{joined, takes};
 use crate::call::leg::{Leg, Role};
 use crate::call::media::{Flow, SsrcUse};
 use crate::call::parties::{End, Together};
-use crate::call::select::Selection;
+use crate::call::select::{Heard, Selection};
 use crate::call::trace::Event;
 use crate::call::{Call, LegIndex, Party, State};
 
@@ -179,6 +179,15 @@ fn packets(totals: &earwitness_recording::PacketTotals) -> Packets {
     }
 }
 
+const fn sum(one: Packets, other: Packets) -> Packets {
+    Packets {
+        received: one.received + other.received,
+        lost: one.lost + other.lost,
+        duplicate: one.duplicate + other.duplicate,
+        late: one.late + other.late,
+    }
+}
+
 /// Heard streams with their quality, then those kept apart with the reason.
 fn stream_rows(
     call: &Call,
@@ -186,12 +195,23 @@ fn stream_rows(
     report: Option<&RenderReport>,
     parts: &[Option<Packets>],
 ) -> Vec<StreamRow> {
-    let heard = selection.heard.iter().enumerate().map(|(index, heard)| {
+    let of_part = |(index, heard): (usize, &Heard)| {
         let part = parts.get(index).copied().flatten();
+        let found = report.and_then(|report| report.streams.get(heard.voice));
+        part.or(found.map(|found| packets(&found.packets))).unwrap_or_default()
+    };
+    let is_same = |one: &Heard, other: &Heard| (one.flow, one.ssrc) == (other.flow, other.ssrc);
+    let heard = selection.heard.iter().enumerate().filter_map(|(index, heard)| {
+        // A stream of which another leg tells the middle is one all the same.
+        if selection.heard[..index].iter().any(|known| is_same(known, heard)) {
+            return None;
+        }
         let flow = &call.media.flows[heard.flow];
         let found: Option<&StreamReport> =
             report.and_then(|report| report.streams.get(heard.voice));
-        StreamRow {
+        let stretches =
+            selection.heard.iter().enumerate().filter(|(_, other)| is_same(other, heard));
+        Some(StreamRow {
             ssrc: heard.ssrc,
             src: flow.src.to_string(),
             dst: flow.dst.to_string(),
@@ -201,10 +221,10 @@ fn stream_rows(
             codecs: found
                 .map(|found| found.codecs.iter().map(|used| used.name.clone()).collect())
                 .unwrap_or_default(),
-            packets: part.or(found.map(|found| packets(&found.packets))).unwrap_or_default(),
+            packets: stretches.map(of_part).fold(Packets::default(), sum),
             jitter_ms: found.map(|found| found.jitter_ms),
             mos: found.and_then(|found| found.mos),
-        }
+        })
     });
     let apart = selection.kept_apart.iter().flat_map(|apart| {
         let flow = &call.media.flows[apart.flow];

@@ -240,18 +240,17 @@ impl Correlator {
         known: Known<'_>,
     ) -> Option<Result<Tie, Ambiguity>> {
         let mut is_crowded = false;
-        let legs = holders.flat_map(|holders| {
+        let mut legs: Vec<LegId> = Vec::new();
+        for holders in holders {
             is_crowded |= holders.is_crowded();
-            (0..).zip(holders.iter().collect::<Vec<_>>())
-        });
+            legs.extend(holders.iter());
+        }
         let ties: Vec<Tie> = legs
-            .filter_map(|(_, leg)| {
+            .into_iter()
+            .filter_map(|leg| {
                 let (_, _, _, theirs) = known.invite(leg)?;
                 let view = known.dialogs.view(leg).filter(|view| !view.is_over())?;
-                let began_ns = theirs.joined.map_or(0, |joined| joined.at_ns);
-                let began_ns =
-                    began_ns.max(known.table.get(known.seats.get(&leg)?.call)?.started_ns);
-                let age_ns = newcomer.at_ns.saturating_sub(began_ns);
+                let age_ns = newcomer.at_ns.saturating_sub(theirs.invited_ns);
                 let in_time = by == Evidence::Calling || age_ns <= self.settings.window_ns;
                 let passes = view.hops().any(|hop| goes_on(hop, newcomer.hop));
                 let is_other = leg != newcomer.leg && theirs.hop.caller != newcomer.hop.caller;

@@ -62,6 +62,7 @@ impl<'m> Newcomer<'m> {
             is_over: false,
             is_held: false,
             joined: None,
+            invited_ns: self.at_ns,
             hop: self.hop,
             from: None,
             to: None,

@@ -1,6 +1,8 @@
 //! What SIP says becomes what calls are: dialog events in, changes of the call table out.
 
 mod joins;
+#[cfg(test)]
+mod scenarios;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

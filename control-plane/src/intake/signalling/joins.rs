@@ -152,26 +152,43 @@ impl Signalling {
             }
             return;
         };
-        let is_invite = message.is_request() && message.method() == Method::Invite;
-        if observed.class == Class::Repeated && is_invite && message.to().tag.is_none() {
-            self.passed(dialog.leg, Hop { caller: seen.src, callee: seen.dst }, table);
-        }
         let is_news = |event: &DialogEvent| {
             matches!(event.kind, EventKind::Answered | EventKind::MediaChanged { .. })
         };
-        let began =
-            matches!(events.first().map(|event| &event.kind), Some(EventKind::Created { .. }));
+        let first = events.first().map(|event| &event.kind);
+        let began = matches!(first, Some(EventKind::Created { .. }));
+        let is_invite = message.is_request() && message.method() == Method::Invite;
+        if !began && is_invite && message.to().tag.is_none() {
+            self.invited((dialog.leg, seen.ts_ns), seen, message, table);
+        }
         if !began && message.method() == Method::Invite && events.iter().any(is_news) {
             self.learn(dialog.leg, seen.ts_ns, message, table);
         }
     }
 
-    /// An INVITE was seen at another hop.
-    fn passed(&mut self, leg: LegId, hop: Hop, table: &CallTable) {
-        let Self { seats, correlator, .. } = self;
-        let Some(seat) = seats.get_mut(&leg) else { return };
-        if let Some(invite) = table.get(seat.call).and_then(|call| call.invites.get(seat.invite)) {
-            correlator.remember_numbers(leg, (invite.calling, invite.called), hop, &mut seat.keys);
+    /// An INVITE was seen again: at another hop, with credentials, or behind its answer.
+    fn invited(
+        &mut self,
+        (leg, at_ns): (LegId, u64),
+        seen: Seen,
+        message: &Message<'_>,
+        table: &mut CallTable,
+    ) {
+        let hop = Hop { caller: seen.src, callee: seen.dst };
+        let Some(mut seat) = self.seats.get(&leg).copied() else { return };
+        let call = table.get_mut(seat.call);
+        let Some(invite) = call.and_then(|call| call.invites.get_mut(seat.invite)) else { return };
+        invite.invited_ns = invite.invited_ns.max(at_ns);
+        let (numbers, is_first) = ((invite.calling, invite.called), invite.joined.is_none());
+        self.correlator.remember_numbers(leg, numbers, hop, &mut seat.keys);
+        self.seats.insert(leg, seat);
+        // Of lanes that are read one after the other, the answer may have come first.
+        if is_first && table.get(seat.call).is_some_and(|call| call.joined_late) {
+            let newcomer = Newcomer::new((leg, at_ns), (Origin::Invite, hop), message, &[]);
+            let ties = self.correlator.ties(&newcomer, self.known(table));
+            if let Some(tie) = ties.first.filter(|tie| tie.call != seat.call) {
+                self.merge((seat.call, seat.invite), &tie, at_ns, table);
+            }
         }
     }
 

@@ -1,0 +1,228 @@
+//! What messages of several legs come to: calls, their legs and parties.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use earwitness_policy::RuleSet;
+use earwitness_voip::dialog::Seen;
+
+use super::super::correlator::Correlation;
+use super::Signalling;
+use crate::call::leg::{Evidence, Said};
+use crate::call::parties::End;
+use crate::call::table::{CallTable, Timing};
+use crate::call::{Call, LegIndex, Party};
+use crate::metrics::Metrics;
+
+const SECOND_NS: u64 = 1_000_000_000;
+const ALICE: u8 = 1;
+const BOB: u8 = 2;
+const CAROL: u8 = 3;
+const BOX: u8 = 10;
+
+struct Scene {
+    signalling: Signalling,
+    table: CallTable,
+    metrics: Arc<Metrics>,
+    now_ns: u64,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let timing = Timing {
+            hold_ns: 2 * SECOND_NS,
+            trailing_ns: SECOND_NS / 2,
+            media_idle_ns: 60 * SECOND_NS,
+            unanswered_ns: 300 * SECOND_NS,
+            length_max_ns: 43_200 * SECOND_NS,
+        };
+        let metrics = Arc::new(Metrics::new());
+        let settings = Correlation {
+            headers: vec![b"X-Session-Id".to_vec()],
+            window_ns: 3 * SECOND_NS,
+            confidence_min: 60,
+        };
+        Self {
+            signalling: Signalling::new(settings, Arc::clone(&metrics)),
+            table: CallTable::new(RuleSet::RecordAll, timing, 100),
+            metrics,
+            now_ns: SECOND_NS,
+        }
+    }
+
+    fn see(&mut self, (from, to): (u8, u8), text: &str) {
+        self.now_ns += SECOND_NS / 100;
+        let host = |host| SocketAddr::from(([10, 0, 0, host], 5060));
+        let seen = Seen { ts_ns: self.now_ns, src: host(from), dst: host(to) };
+        let bytes = text.replace('\n', "\r\n");
+        self.signalling.bytes(seen, bytes.as_bytes(), &mut std::iter::empty(), &mut self.table);
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.now_ns += SECOND_NS;
+            self.signalling.tick(self.now_ns, &mut self.table);
+            self.table.tick(self.now_ns);
+        }
+    }
+
+    fn calls(&self) -> Vec<&Call> {
+        self.table.iter().collect()
+    }
+
+    fn joined(&self, by: Evidence) -> u64 {
+        self.metrics.legs_joined.with_label_values(&[by.name()]).get()
+    }
+}
+
+/// A message of a dialog: its first line, Call-ID, From and To (user and tag), CSeq, and what else there is.
+fn message(line: &str, id: &str, (from, to): (&str, &str), cseq: &str, more: &str) -> String {
+    let address = |text: &str| match text.split_once(';') {
+        Some((user, tag)) => format!("<sip:{user}@h>;tag={tag}"),
+        None => format!("<sip:{text}@h>"),
+    };
+    format!(
+        "{line}\nVia: SIP/2.0/UDP h;branch=z9hG4bK{id}{cseq}\nFrom: {}\nTo: {}\nCall-ID: {id}\nCSeq: {cseq}\n{more}\n",
+        address(from),
+        address(to)
+    )
+}
+
+fn invite(id: &str, from: &str, to: &str, more: &str) -> String {
+    message(&format!("INVITE sip:{to}@h SIP/2.0"), id, (from, to), "1 INVITE", more)
+}
+
+fn ok(id: &str, from: &str, to: &str) -> String {
+    message("SIP/2.0 200 OK", id, (from, to), "1 INVITE", "Contact: <sip:desk@10.0.0.2>\n")
+}
+
+fn bye(id: &str, from: &str, to: &str) -> String {
+    message("BYE sip:x@h SIP/2.0", id, (from, to), "9 BYE", "")
+}
+
+/// CALL-5: a call keeps its id when another one turns out to be a part of it, and the other one's row is taken back; it
+/// is over with its last leg.
+#[test]
+fn what_turns_out_later_makes_two_calls_one() {
+    let mut scene = Scene::new();
+    scene.see((ALICE, BOX), &invite("one", "alice;a", "bob", ""));
+    scene.see((BOX, BOB), &invite("two", "main;m", "desk", ""));
+    let ids: Vec<String> = scene.calls().iter().map(|call| call.id.clone()).collect();
+    assert_eq!(ids.len(), 2);
+    // Each answer names the same session.
+    let session = "Session-ID: ab30317f1a784dc48ff824d0d3715d86\n";
+    let answer = |id, from, to| message("SIP/2.0 200 OK", id, (from, to), "1 INVITE", session);
+    scene.see((BOB, BOX), &answer("two", "main;m", "desk;d"));
+    scene.see((BOX, ALICE), &answer("one", "alice;a", "bob;b"));
+    assert_eq!(scene.joined(Evidence::SessionId), 1);
+    assert_eq!(scene.table.take_superseded(), ids[1..]);
+    let calls = scene.calls();
+    assert_eq!(calls.len(), 1);
+    assert_eq!((&calls[0].id, calls[0].legs.len()), (&ids[0], 2));
+    scene.see((BOB, BOX), &bye("two", "desk;d", "main;m"));
+    assert!(scene.calls()[0].ended_ns.is_none());
+    scene.see((BOX, ALICE), &bye("one", "bob;b", "alice;a"));
+    let calls = scene.calls();
+    assert_eq!(calls[0].end_reason.as_deref(), Some("bye_callee"));
+    assert_eq!(calls[0].ended_ns, Some(scene.now_ns));
+}
+
+/// POL-9, POL-10: who the parties are now, and what is said of them.
+#[test]
+fn current_parties_follow_a_transfer() {
+    let mut scene = Scene::new();
+    let more = "Contact: <sip:alice@10.0.0.1>\nP-Asserted-Identity: <sip:+4930111@h>, <tel:+4930112>\nDiversion: <sip:desk@h>\n";
+    scene.see((ALICE, BOB), &invite("one", "alice;a", "bob", more));
+    let end = |leg, party| End { leg: LegIndex(leg), party };
+    let now = scene.calls()[0].current_parties();
+    assert_eq!((now.caller, now.callee), (end(0, Party::Caller), end(0, Party::Callee)));
+    let call = scene.calls()[0].clone();
+    let said =
+        |said| call.invites.iter().next().map(|i| i.said(said, Party::Caller).collect::<Vec<_>>());
+    assert_eq!(said(Said::PAssertedIdentity).unwrap(), ["+4930111@h", "+4930112"]);
+    assert_eq!(said(Said::Diversion).unwrap(), ["desk@h"]);
+    assert_eq!(call.address(now.callee), Some("bob@h"));
+    scene.see((BOB, ALICE), &ok("one", "alice;a", "bob;b"));
+    let contact = |call: &Call| {
+        call.identities(now.callee).map(|id| id.address.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(contact(scene.calls()[0]), ["desk@10.0.0.2"]);
+    let refer = message(
+        "REFER sip:x@h SIP/2.0",
+        "one",
+        ("bob;b", "alice;a"),
+        "5 REFER",
+        "Refer-To: <sip:carol@h>\n",
+    );
+    scene.see((BOB, ALICE), &refer);
+    scene.see((BOB, ALICE), &bye("one", "bob;b", "alice;a"));
+    // The call is not over: who was asked may call.
+    scene.wait(5);
+    assert!(scene.calls()[0].ended_ns.is_none());
+    scene.see((ALICE, CAROL), &invite("two", "alice;x", "carol", ""));
+    scene.see((CAROL, ALICE), &ok("two", "alice;x", "carol;c"));
+    let calls = scene.calls();
+    assert_eq!((calls.len(), calls[0].legs.len()), (1, 2));
+    let now = calls[0].current_parties();
+    let (caller, callee) = (calls[0].address(now.caller), calls[0].address(now.callee));
+    assert_eq!((caller, callee), (Some("alice@h"), Some("carol@h")));
+    assert_eq!(calls[0].parties().len(), 2);
+}
+
+/// CALL-1, CALL-5: a transfer that does not come about keeps the call open for a while, and it ended when it ended.
+#[test]
+fn a_transfer_that_never_comes() {
+    let mut scene = Scene::new();
+    scene.see((ALICE, BOB), &invite("one", "alice;a", "bob", ""));
+    scene.see((BOB, ALICE), &ok("one", "alice;a", "bob;b"));
+    let refer = message(
+        "REFER sip:x@h SIP/2.0",
+        "one",
+        ("bob;b", "alice;a"),
+        "5 REFER",
+        "Refer-To: <sip:carol@h>\n",
+    );
+    scene.see((BOB, ALICE), &refer);
+    scene.see((BOB, ALICE), &bye("one", "bob;b", "alice;a"));
+    let over_ns = scene.now_ns;
+    scene.wait(8);
+    assert_eq!(scene.calls().len(), 1);
+    scene.wait(6);
+    let finished = scene.table.take_finished();
+    assert_eq!(finished.len(), 1);
+    assert_eq!(finished[0].ended_ns, Some(over_ns));
+    assert_eq!(finished[0].end_reason.as_deref(), Some("bye_callee"));
+    scene.signalling.forget(&finished[0]);
+    assert!(scene.signalling.seats.is_empty());
+}
+
+/// CALL-5: another order of messages, as lanes of several cores give it, makes the same call.
+#[test]
+fn the_order_of_lanes_does_not_matter() {
+    let messages = [
+        ((ALICE, BOX), invite("one", "4930111;a", "4930222", "")),
+        ((BOX, BOB), invite("two", "4930111;m", "4930222", "")),
+        ((BOB, BOX), ok("two", "4930111;m", "4930222;d")),
+        ((BOX, ALICE), ok("one", "4930111;a", "4930222;b")),
+    ];
+    for order in [[0, 1, 2, 3], [0, 2, 1, 3], [0, 1, 3, 2], [0, 2, 3, 1]] {
+        let mut scene = Scene::new();
+        for at in order {
+            let (hop, text) = &messages[at];
+            scene.see(*hop, text);
+        }
+        let calls = scene.calls();
+        let joined = scene.joined(Evidence::Numbers) + scene.joined(Evidence::Calling);
+        assert_eq!((calls.len(), joined), (1, 1), "{order:?}");
+        assert_eq!(calls[0].call_id, "one");
+    }
+}
+
+/// CALL-5: whose number nobody knows belongs to nobody's call.
+#[test]
+fn anonymous_callers_are_not_joined() {
+    let mut scene = Scene::new();
+    scene.see((ALICE, BOX), &invite("one", "anonymous;a", "100", ""));
+    scene.see((BOX, BOB), &invite("two", "anonymous;m", "200", ""));
+    assert_eq!(scene.calls().len(), 2);
+}
