@@ -459,7 +459,7 @@ fn announce_side(
         };
         // A candidate is one of many, and may be anybody's.
         if let Some(binding) = table.announce(spot.slot, news)
-            && Some(*rtp) == side.rtp
+            && Some(rtp) == side.rtp
         {
             displaced = displaced.or(Some(Displaced { at, binding, mine }));
         }
