@@ -62,6 +62,7 @@ impl CallTable {
         call.trace.note(at_ns, "leg", text);
         call.pending_end = None;
         self.touch(tie.call);
+        self.decide_again(tie.call, at_ns);
         Some(index)
     }
 
@@ -157,6 +158,7 @@ impl CallTable {
         let news: Vec<VerdictChange> = news.collect();
         self.verdicts.extend(news);
         self.touch(into);
+        self.decide_again(into, at_ns);
         Some(Moved { from, into, before: invites_before })
     }
 
@@ -184,6 +186,7 @@ impl CallTable {
             self.bindings.turn(endpoint, slot, party, at_ns);
         }
         self.touch(slot);
+        self.decide_again(slot, at_ns);
     }
 
     fn take(&mut self, slot: CallSlot) -> Option<Box<Call>> {

@@ -4,7 +4,8 @@ use std::hash::BuildHasher;
 
 use earwitness_policy::{By, Demand, Facts, Identity, PartyFacts};
 
-use super::Call;
+use super::parties::End;
+use super::{Call, Party};
 
 /// A party.
 #[derive(Debug, Clone, Default, Hash)]
@@ -27,14 +28,16 @@ pub struct Known<'a> {
 impl<'a> Known<'a> {
     #[must_use]
     pub fn of(call: &'a Call) -> Self {
-        let named = |by, text: &'a Option<String>| {
-            let identities = text.as_deref().map(|text| Identity { by, text });
+        let now = call.current_parties();
+        let named = |end: End| {
+            let by = if end.party == Party::Caller { By::From } else { By::To };
+            let identities = call.address(end).map(|text| Identity { by, text });
             KnownParty { identities: identities.into_iter().collect() }
         };
         Self {
             call: &call.id,
-            caller: named(By::From, &call.from),
-            callee: named(By::To, &call.to),
+            caller: named(now.caller),
+            callee: named(now.callee),
             through: Vec::new(),
             video: call.has_video,
             demand: call.demand(),

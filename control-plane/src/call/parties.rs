@@ -95,7 +95,9 @@ impl Call {
     }
 
     fn invite_of(&self, leg: LegIndex) -> Option<&Invite> {
-        self.invites.get(self.legs.get(usize::from(leg.0))?.invite)
+        // A call is decided about before its first leg is there.
+        let index = self.legs.get(usize::from(leg.0)).map_or(InviteIndex(0), |leg| leg.invite);
+        self.invites.get(index)
     }
 
     /// The conversation of a call with one INVITE.

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use earwitness_policy::RuleSet;
 use earwitness_voip::dialog::Seen;
 
 use super::super::correlator::Correlation;
@@ -12,7 +11,9 @@ use crate::call::leg::{Evidence, Said};
 use crate::call::parties::End;
 use crate::call::table::{CallTable, Timing};
 use crate::call::{Call, LegIndex, Party};
+use crate::config::RecordDefault;
 use crate::metrics::Metrics;
+use crate::rules::Rules;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const ALICE: u8 = 1;
@@ -44,7 +45,7 @@ impl Scene {
         };
         Self {
             signalling: Signalling::new(settings, Arc::clone(&metrics)),
-            table: CallTable::new(RuleSet::RecordAll, timing, 100),
+            table: CallTable::new(Rules::without_policies(RecordDefault::All), timing, 100),
             metrics,
             now_ns: SECOND_NS,
         }
