@@ -11,7 +11,8 @@ use crate::call::leg::{Evidence, Said};
 use crate::call::parties::End;
 use crate::call::table::{CallTable, Timing};
 use crate::call::{Call, LegIndex, Party};
-use crate::config::RecordDefault;
+use crate::config::{Config, RecordDefault};
+use crate::control::Control;
 use crate::metrics::Metrics;
 use crate::rules::Rules;
 
@@ -38,13 +39,16 @@ impl Scene {
             length_max_ns: 43_200 * SECOND_NS,
         };
         let metrics = Arc::new(Metrics::new());
+        let config = Config::default();
+        let control = config.control.settings().expect("defaults are valid");
+        let control = Control::new(control, Arc::clone(&metrics));
         let settings = Correlation {
             headers: vec![b"X-Session-Id".to_vec()],
             window_ns: 3 * SECOND_NS,
             confidence_min: 60,
         };
         Self {
-            signalling: Signalling::new(settings, Arc::clone(&metrics)),
+            signalling: Signalling::new(settings, control, Arc::clone(&metrics)),
             table: CallTable::new(Rules::without_policies(RecordDefault::All), timing, 100),
             metrics,
             now_ns: SECOND_NS,
