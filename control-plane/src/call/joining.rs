@@ -6,7 +6,7 @@
 use earwitness_ipc::VerdictChange;
 use earwitness_wire::Endpoint;
 
-use super::binding::TsNs;
+use super::binding::{Binding, TsNs};
 use super::leg::{Evidence, Invite, InviteIndex, Joined, Leg, Role, branch};
 use super::limits::{
     ENDPOINTS_PER_CALL_MAX, FLOWS_PER_CALL_MAX, GAPS_MAX, HOLDS_MAX, INVITES_MAX, LEGS_MAX,
@@ -40,6 +40,18 @@ pub struct Moved {
 }
 
 impl CallTable {
+    /// Who receives at `endpoint`, of the calls that are not over.
+    #[must_use]
+    pub fn holder(&self, endpoint: &Endpoint, at_ns: TsNs) -> Option<Binding> {
+        let binding = self.bindings.find(endpoint, at_ns)?;
+        self.get(binding.call).is_some_and(|call| call.ended_ns.is_none()).then_some(binding)
+    }
+
+    /// Ids of calls that turned out to be parts of others since the last time.
+    pub fn take_superseded(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.superseded)
+    }
+
     /// Adds an INVITE to the call that it is tied to; none if the call has too many, or is over.
     pub fn join(
         &mut self,

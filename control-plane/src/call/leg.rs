@@ -177,6 +177,27 @@ pub struct Invite {
 }
 
 impl Invite {
+    /// One of which nothing more is known.
+    #[must_use]
+    pub const fn of_leg(leg: LegId, hop: Hop) -> Self {
+        Self {
+            leg,
+            turned: false,
+            talk: 0,
+            is_over: false,
+            is_held: false,
+            joined: None,
+            invited_ns: 0,
+            hop,
+            from: None,
+            to: None,
+            calling: None,
+            called: None,
+            focus: None,
+            identities: Vec::new(),
+        }
+    }
+
     /// The call's side that a party of it is on.
     #[must_use]
     pub const fn side(&self, party: Party) -> Party {

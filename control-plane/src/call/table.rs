@@ -251,13 +251,6 @@ impl CallTable {
         announcement.displaced
     }
 
-    /// Who receives at `endpoint`, of the calls that are not over.
-    #[must_use]
-    pub fn holder(&self, endpoint: &Endpoint, at_ns: TsNs) -> Option<Binding> {
-        let binding = self.bindings.find(endpoint, at_ns)?;
-        self.get(binding.call).is_some_and(|call| call.ended_ns.is_none()).then_some(binding)
-    }
-
     /// An undecided flow has begun. Where it comes from a party's own announced address and goes to one that
     /// nobody announced, it may be that party's voice on its way to a peer behind address translation: it is
     /// kept, and heard only if media comes back the same way (CALL-3).
@@ -607,11 +600,6 @@ impl CallTable {
         self.iter().flat_map(of_call).collect()
     }
 
-    /// Ids of calls that turned out to be parts of others since the last time.
-    pub fn take_superseded(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.superseded)
-    }
-
     /// Finished calls since the last time.
     pub fn take_finished(&mut self) -> Vec<Box<Call>> {
         std::mem::take(&mut self.finished)
@@ -674,25 +662,6 @@ mod tests {
         length_max_ns: 43_200 * SECOND_NS,
     };
 
-    fn invite(leg: u64) -> Invite {
-        Invite {
-            leg: LegId(leg),
-            turned: false,
-            talk: 0,
-            is_over: false,
-            is_held: false,
-            joined: None,
-            invited_ns: 10 * SECOND_NS,
-            hop: Hop { caller: A.to_socket_addr(), callee: B.to_socket_addr() },
-            from: None,
-            to: None,
-            calling: None,
-            called: None,
-            focus: None,
-            identities: Vec::new(),
-        }
-    }
-
     /// A call from second 10 on that receives at `A`.
     fn table(answered: bool) -> (CallTable, CallSlot) {
         let mut table = CallTable::new(Rules::without_policies(RecordDefault::All), TIMING, 100);
@@ -703,7 +672,10 @@ mod tests {
             to: None,
             at_ns: 10 * SECOND_NS,
             joined_late: false,
-            invite: invite(1),
+            invite: Invite::of_leg(
+                LegId(1),
+                Hop { caller: A.to_socket_addr(), callee: B.to_socket_addr() },
+            ),
         });
         let _ = table.announce(
             slot,

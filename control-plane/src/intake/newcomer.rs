@@ -56,20 +56,10 @@ impl<'m> Newcomer<'m> {
     /// As the call keeps it.
     pub fn invite(&self) -> Invite {
         let mut invite = Invite {
-            leg: self.leg,
-            turned: false,
-            talk: 0,
-            is_over: false,
-            is_held: false,
-            joined: None,
             invited_ns: self.at_ns,
-            hop: self.hop,
-            from: None,
-            to: None,
             calling: self.calling,
             called: self.called,
-            focus: None,
-            identities: Vec::new(),
+            ..Invite::of_leg(self.leg, self.hop)
         };
         let by = if self.message.is_request() { Party::Caller } else { Party::Callee };
         note_identities(&mut invite, by, self.message);
