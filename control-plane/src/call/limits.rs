@@ -44,6 +44,8 @@ pub const KEYS_PER_INVITE_MAX: usize = 12;
 pub const TRANSFERS_MAX: usize = 16_384;
 /// Transfers to one number of these.
 pub const TRANSFERS_PER_TARGET_MAX: usize = 64;
+/// Whom a call came through, as the policies are told.
+pub const THROUGH_MAX: usize = 64;
 
 const _: () = assert!(HOPS_MAX * INVITES_MAX <= 1 << u8::BITS);
 const _: () = assert!(LEGS_MAX <= u8::MAX as usize && INVITES_MAX <= LEGS_MAX);

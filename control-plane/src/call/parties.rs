@@ -94,7 +94,7 @@ impl Call {
         own.as_deref().or(of_call.as_deref())
     }
 
-    fn invite_of(&self, leg: LegIndex) -> Option<&Invite> {
+    pub(super) fn invite_of(&self, leg: LegIndex) -> Option<&Invite> {
         // A call is decided about before its first leg is there.
         let index = self.legs.get(usize::from(leg.0)).map_or(InviteIndex(0), |leg| leg.invite);
         self.invites.get(index)
