@@ -166,8 +166,13 @@ pub fn finished_rows(calls: u32) -> anyhow::Result<Vec<Write>> {
     let config = Config::default();
     let options = setup::render_options(&config);
     let decoders = Decoders::new(Arc::new(WorkerPool::new(WorkerOptions::default())));
-    let shop =
-        Workshop { data_dir: Path::new("/"), options: &options, aliases: &[], decoders: &decoders };
+    let shop = Workshop {
+        data_dir: Path::new("/"),
+        options: &options,
+        aliases: &[],
+        decoders: &decoders,
+        prefer: setup::recorded_leg(&config),
+    };
     let mut rows = Vec::new();
     for call in intake.take_finished() {
         rows.extend(finish_silent(call, &shop).into_writes());
