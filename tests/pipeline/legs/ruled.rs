@@ -1,0 +1,150 @@
+//! What policies make of a conversation whose parties change, and by which of their names they know them.
+
+use earwitness_fixtures::ensemble::{Ensemble, Line};
+use earwitness_fixtures::spec::Party::{Callee, Caller};
+use earwitness_tests::program::Replayed;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{ALICE, BOB, CAROL, LEFT, RIGHT, Sound, brief, media, parties, replay, sip};
+
+/// Where the trunk is, and the way out again.
+const CARRIER: u8 = 50;
+const MOBILE: u8 = 51;
+/// The telephone system, whose name is the tenant's domain.
+const HOME: u8 = 2;
+
+const STRANGER: &str = "+4930555123";
+const STRANGERS_MOBILE: &str = "+491709999";
+
+fn tenant(more: &Value) -> Value {
+    let mut tenant = json!({
+        "id": "acme",
+        "domains": { "onnet": ["10.9.0.2", "10.9.0.3"] },
+        "trunks": [{ "id": "carrier", "addresses": ["10.9.0.50", "10.9.0.51"] }],
+    });
+    for (key, value) in more.as_object().expect("an object") {
+        tenant[key] = value.clone();
+    }
+    tenant
+}
+
+fn ruled(ensemble: Ensemble, more: &Value) -> Replayed {
+    let folder = TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("policy.json");
+    let policy = json!({ "tenants": [tenant(more)] }).to_string();
+    std::fs::write(&file, policy).expect("the test's folder can be written");
+    let config = format!("[recording]\ndefault = \"none\"\n[policy]\nfiles = [{file:?}]\n");
+    replay(ensemble, Some(&config))
+}
+
+/// A stranger calls Bob, who gives the call to `to` at `host`; what was said until then, and after that.
+fn handed_on(ensemble: &mut Ensemble, to: &str, host: u8) -> [std::ops::Range<u64>; 2] {
+    let line = |name: &str, user: &str, host: u8| {
+        let ends = [media(CARRIER, 4000), media(host, 4000)];
+        Line::new(name, [STRANGER, user], [CARRIER, host].map(sip), ends)
+    };
+    let talk = |ensemble: &mut Ensemble, line: &Line, voices: [u64; 2]| {
+        let stretch = ensemble.now_ms()..ensemble.now_ms() + 2_000;
+        ensemble.talk(line, voices, 2_000, 0);
+        ensemble.wait(2_000);
+        stretch
+    };
+    let mut first = line("first", "bob", HOME);
+    ensemble.call(&mut first);
+    let before = talk(ensemble, &first, [ALICE, BOB]);
+    ensemble.refer(&mut first, Callee, &format!("sip:{to}@10.9.0.{host}"), 202);
+    let mut second = line("second", to, host);
+    ensemble.call(&mut second);
+    ensemble.notify(&mut first, Caller, 200);
+    ensemble.hang_up(&mut first, Callee);
+    let after = talk(ensemble, &second, [ALICE, CAROL]);
+    ensemble.hang_up(&mut second, Caller);
+    [before, after]
+}
+
+/// The recording holds what was said before the call was handed on, and ends there, or goes on.
+#[track_caller]
+fn is_recorded(replayed: &Replayed, [before, after]: [std::ops::Range<u64>; 2], goes_on: bool) {
+    let told: Vec<String> = replayed.calls.iter().map(brief).collect();
+    assert_eq!((replayed.calls.len(), replayed.recordings.len()), (1, 1), "{}", told.join("\n"));
+    let call = &replayed.calls[0];
+    let sound = Sound::of(replayed, call);
+    sound.has(LEFT, ALICE, before.clone());
+    sound.has(RIGHT, BOB, before.clone());
+    let duration_ms = replayed.recordings[0]["duration_ms"].as_u64().expect("a number");
+    if goes_on {
+        sound.has(RIGHT, CAROL, after);
+    } else {
+        let longest_ms = after.start - before.start;
+        assert!(duration_ms <= longest_ms, "{duration_ms} ms of {longest_ms}\n{}", brief(call));
+    }
+}
+
+/// POL-9: the agent hands a stranger on to another stranger: between two external numbers nothing is recorded, where the
+/// tenant says so, and it is where it does not.
+#[test]
+fn between_external_numbers_recording_stops() {
+    let all = json!({ "account": { "any": { "any": { "enabled": true } } } });
+    for goes_on in [false, true] {
+        let mut ensemble = Ensemble::default();
+        let said = handed_on(&mut ensemble, STRANGERS_MOBILE, MOBILE);
+        let more = json!({
+            "call_recording": all,
+            "record_calls_between_external_numbers": goes_on,
+            "users": [{ "id": "bob", "identities": ["bob@10.9.0.2"] }],
+        });
+        let replayed = ruled(ensemble, &more);
+        is_recorded(&replayed, said, goes_on);
+        let expected = [(STRANGER, "bob"), (STRANGER, STRANGERS_MOBILE)];
+        assert_eq!(parties(&replayed.calls[0]), expected, "{}", brief(&replayed.calls[0]));
+    }
+}
+
+/// POL-10: calls from outside are recorded for both colleagues, internal ones are not: what is transferred is internal.
+#[test]
+fn what_is_transferred_to_a_colleague_is_internal() {
+    let user = |id: &str, host: u8, internal: bool| {
+        let inbound = json!({ "offnet": { "enabled": true }, "onnet": { "enabled": internal } });
+        json!({
+            "id": id,
+            "identities": [format!("{id}@10.9.0.{host}")],
+            "call_recording": { "inbound": inbound },
+        })
+    };
+    for internal in [false, true] {
+        let mut ensemble = Ensemble::default();
+        let said = handed_on(&mut ensemble, "carol", 3);
+        let more = json!({ "users": [user("bob", HOME, internal), user("carol", 3, internal)] });
+        is_recorded(&ruled(ensemble, &more), said, internal);
+    }
+}
+
+/// POL-1: who hides behind From is known by what the telephone system asserts (RFC 3325).
+#[test]
+fn an_asserted_identity_is_trusted_before_from() {
+    for (field, recorded) in
+        [("P-Asserted-Identity", true), ("Remote-Party-ID", true), ("X-Nobody", false)]
+    {
+        let mut ensemble = Ensemble::default();
+        let ends = [media(HOME, 4000), media(3, 4000)];
+        let mut line = Line::new("hidden", ["anonymous", "carol"], [HOME, 3].map(sip), ends)
+            .with(field, "\"Alice\" <sip:alice@10.9.0.2>");
+        ensemble.call(&mut line);
+        ensemble.talk(&line, [ALICE, CAROL], 1_500, 0);
+        ensemble.wait(1_500);
+        ensemble.hang_up(&mut line, Caller);
+        let alice = json!({
+            "id": "alice",
+            "identities": ["alice@10.9.0.2"],
+            "call_recording": { "outbound": { "onnet": { "enabled": true } } },
+        });
+        let replayed = ruled(ensemble, &json!({ "users": [alice] }));
+        assert_eq!(
+            replayed.recordings.len(),
+            usize::from(recorded),
+            "{field}: {}",
+            brief(&replayed.calls[0])
+        );
+    }
+}
