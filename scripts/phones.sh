@@ -1,0 +1,85 @@
+# Two phones, one switch, one tap: namespaces that a bridge joins, whose ports are mirrored to tap0, baresip phones, and Earwitness on
+# the tap. To be sourced: the demo and system tests play on this stage.
+#
+# Expects $work (a folder), $bin (the folder of the programs), $tag (what the namespaces' names begin with) and die().
+# Gives $switch, $spaces (switch, alice, bob, tap), $pids; who sources it calls leave_stage at the end.
+
+spaces=("$tag-switch" "$tag-alice" "$tag-bob" "$tag-tap")
+switch=${spaces[0]}
+pids=()
+
+leave_stage() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || :; done
+    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || :; done
+    for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || :; done
+}
+
+attach() { # phone's namespace, port of the switch, address
+    ip link add "$2" netns "$switch" type veth peer name eth0 netns "$1"
+    ip -n "$switch" link set "$2" master br0 up
+    ip -n "$1" addr add "$3/24" dev eth0
+    ip -n "$1" link set eth0 up
+    # The span port: whatever a phone sends is mirrored once.
+    tc -n "$switch" qdisc add dev "$2" ingress
+    tc -n "$switch" filter add dev "$2" parent ffff: protocol all u32 match u32 0 0 \
+        action mirred egress mirror dev span
+}
+
+# The switch's namespace is there already: whether namespaces can be made at all is asked by making it.
+set_stage() {
+    for space in "${spaces[@]:1}"; do ip netns add "$space"; done
+    for space in "${spaces[@]}"; do ip -n "$space" link set lo up; done
+    ip -n "$switch" link add br0 type bridge
+    ip -n "$switch" link set br0 up
+    ip link add span netns "$switch" type veth peer name tap0 netns "${spaces[3]}"
+    ip -n "$switch" link set span up
+    ip -n "${spaces[3]}" link set tap0 up
+    attach "${spaces[1]}" alice 10.20.0.1
+    attach "${spaces[2]}" bob 10.20.0.2
+}
+
+phone() { # name, address; its microphone is $work/NAME.wav
+    mkdir -p "$work/$1"
+    cat >"$work/$1/config" <<CONFIG
+sip_listen $2:5060
+audio_source aufile,$work/$1.wav
+audio_player aubridge,none
+audio_alert aubridge,none
+audio_channels 1
+audio_srate 8000
+ausrc_srate 8000
+auplay_srate 8000
+ausrc_format s16
+auplay_format s16
+auenc_format s16
+audec_format s16
+rtp_ports 10000-10100
+jitter_buffer_type off
+module_path /usr/lib/baresip/modules
+module stdio.so
+module g711.so
+module_tmp account.so
+module_app menu.so
+module aufile.so
+module aubridge.so
+CONFIG
+    echo "<sip:$1@$2>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1" >"$work/$1/accounts"
+    : >"$work/$1/contacts"
+}
+
+listen() { # further lines of the configuration; gives $daemon
+    cat >"$work/earwitness.toml" <<CONFIG
+data_dir = "$work/data"
+[capture]
+interfaces = ["tap0"]
+${1:-}
+CONFIG
+    ip netns exec "${spaces[3]}" env NO_COLOR=1 "$bin/earwitness" run --config "$work/earwitness.toml" 2>"$work/log" &
+    daemon=$!
+    pids+=("$daemon")
+    for _ in $(seq 300); do
+        grep -q 'interface=' "$work/log" && return
+        kill -0 "$daemon" 2>/dev/null || { cat "$work/log" >&2; die "earwitness did not start"; }
+        sleep 0.1
+    done
+}
