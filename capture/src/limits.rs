@@ -66,8 +66,11 @@ pub const LAST_ROUNDS_MAX: u32 = 1024;
 /// Frames of a UMEM. With 4,096, packets are lost whenever the scheduler hiccups.
 pub const UMEM_FRAMES: u32 = 32_768;
 pub const UMEM_FRAME_BYTES: u32 = 4096;
-/// Entries of a socket's receive ring. The fill ring of the queue holds every frame.
+/// Entries of a socket's receive ring.
 pub const XDP_RING_ENTRIES: u32 = 16_384;
+/// Entries of a queue's fill ring: each frame, and those that the kernel has taken but not yet said so. It shows what it
+/// received before it moves the fill ring's index, so for a moment a frame that came back is there twice.
+pub const XDP_FILL_ENTRIES: u32 = 2 * UMEM_FRAMES;
 pub const XDP_COMPLETION_ENTRIES: u32 = 64;
 /// How long a receive queue that is still taken is waited for, and how often it is tried.
 pub const QUEUE_FREE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -114,11 +114,14 @@ impl Producer {
     /// Gives frames to the kernel.
     ///
     /// # Panics
-    /// When there is no room: the ring has an entry for each frame there is.
+    /// When there is no room: the ring has two entries for each frame, of which the kernel has it once at most.
     pub(super) fn put(&mut self, addresses: impl ExactSizeIterator<Item = u64>) {
         let consumed = self.shared.word(self.shared.consumer).load(Ordering::Acquire);
         let used = self.next.wrapping_sub(consumed);
-        assert!(used as usize + addresses.len() <= self.shared.entries as usize, "each frame once");
+        assert!(
+            used as usize + addresses.len() <= self.shared.entries as usize,
+            "each frame once, or on its way"
+        );
         for address in addresses {
             // SAFETY: X2: the kernel has read what was there, and does not look before our index moves.
             unsafe { self.shared.entry::<u64>(self.next).write(address) };

@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ring::{Descriptor, Producer};
-use crate::limits::{UMEM_FRAME_BYTES, UMEM_FRAMES, XDP_COMPLETION_ENTRIES};
+use crate::limits::{UMEM_FRAME_BYTES, UMEM_FRAMES, XDP_COMPLETION_ENTRIES, XDP_FILL_ENTRIES};
 use crate::mapping::{Huge, Mapping};
 use crate::socket;
 
@@ -38,7 +38,7 @@ impl Umem {
         // Nothing is ever sent, but the kernel wants a ring for what was.
         let completions = XDP_COMPLETION_ENTRIES;
         socket::set(socket, libc::SOL_XDP, libc::XDP_UMEM_COMPLETION_RING, &completions)?;
-        let fill = Mutex::new(Producer::fill_ring(socket, UMEM_FRAMES)?);
+        let fill = Mutex::new(Producer::fill_ring(socket, XDP_FILL_ENTRIES)?);
         Ok(Self { memory, fill })
     }
 

@@ -43,8 +43,6 @@ pub struct OnDemand {
     pub feature_codes: FeatureCodes,
     /// A recording that is started on demand begins with the call, not with the code.
     pub from_call_start: bool,
-    /// Codes count from parties outside the tenant, too.
-    pub codes_from_outside: bool,
 }
 
 /// What becomes of a pause.
