@@ -25,8 +25,14 @@ pub static OBJECT: &[u8] =
 const BATCH: u32 = 64;
 /// Rounds of one `BPF_PROG_TEST_RUN`, so that one ends soon after the last packet. Each makes its pages anew.
 const ROUNDS_MAX: u64 = 1 << 22;
-/// While pacing most rounds send nothing: fewer, or the last would spin on.
-const ROUNDS_PACED: u64 = 1 << 18;
+/// Rounds that a paced `BPF_PROG_TEST_RUN` makes in a second, most of which send nothing, until that is known: fewer than any
+/// machine's.
+const PACED_PER_SECOND: f64 = 2e6;
+/// Of the rounds that are left, how many the next run makes: the last would spin on. Between two runs the kernel waits for
+/// all its processors, some 25 ms: runs are few.
+const PACED_PART: f64 = 0.9;
+/// The last runs of a paced offer make so many.
+const PACED_MIN: f64 = 65_536.0;
 /// A flow reports once in five seconds (RFC 3550, 6.2).
 const RTCP_EVERY: u64 = 250;
 const PACKETS_PER_SECOND_AND_CALL: u64 = 100;
@@ -156,13 +162,20 @@ impl Generator {
         self.set_words(&words)?;
         let (start, cpu) = (Instant::now(), thread_cpu_ns()?);
         let mut idle = 0;
+        let mut paced_per_second = PACED_PER_SECOND;
         while words[state::SENT] < words[state::LIMIT] {
             let left = words[state::LIMIT] - words[state::SENT];
-            let rounds =
-                if rate == 0 { left.clamp(u64::from(BATCH), ROUNDS_MAX) } else { ROUNDS_PACED };
-            let last = words[state::SENT];
+            let rounds = if rate == 0 {
+                left.clamp(u64::from(BATCH), ROUNDS_MAX)
+            } else {
+                let seconds = left as f64 / rate as f64;
+                (seconds * paced_per_second * PACED_PART).clamp(PACED_MIN, u32::MAX.into()) as u64
+            };
+            let (last, began) = (words[state::SENT], Instant::now());
             self.run(rounds as u32)?;
             words = self.words()?;
+            let ran = began.elapsed().as_secs_f64().max(f64::EPSILON);
+            paced_per_second = paced_per_second.max(rounds as f64 / ran);
             idle = if words[state::SENT] == last { idle + 1 } else { 0 };
             ensure!(idle < 1000, "the generator sends nothing: {words:?}");
         }
