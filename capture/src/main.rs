@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use earwitness_capture::options::{Action, Cli};
 use earwitness_capture::run;
+use earwitness_ipc::EXIT_IN_USE;
 use tracing_subscriber::EnvFilter;
 
 const FAILED: u8 = 1;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("earwitness-capture: {error}");
-            ExitCode::from(FAILED)
+            ExitCode::from(if error.is_in_use() { EXIT_IN_USE } else { FAILED })
         }
     }
 }

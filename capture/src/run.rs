@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use earwitness_ipc::{CaptureStats, Command, Event, Fault, FlowSeen, LostBy};
+use earwitness_ipc::{CaptureStats, Command, DoorError, Event, Fault, FlowSeen, LostBy};
 use earwitness_line::Door;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -43,6 +43,14 @@ pub enum RunError {
     /// Capture ended, but not all that was decided is durable.
     #[error("the end: {text}")]
     End { text: String },
+}
+
+impl RunError {
+    /// Another capture process serves the folder.
+    #[must_use]
+    pub const fn is_in_use(&self) -> bool {
+        matches!(self, Self::Setup(SetupError::Door { source: DoorError::InUse { .. } }))
+    }
 }
 
 /// Why the loop ended.

@@ -130,7 +130,7 @@ impl Metrics {
             capture_source: make.keep(IntGaugeVec::new(source, &["interface", "mode"])),
             capture_restarts: make.counter(
                 "earwitness_capture_restarts_total",
-                "Starts of the capture process after the first.",
+                "How often a capture process ended, and another was started.",
             ),
             capture_faults: make.counter(
                 "earwitness_capture_faults_total",

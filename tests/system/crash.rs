@@ -16,7 +16,7 @@ use earwitness_tests::program::run;
 use earwitness_wire::{LinkType, Options, parse_bytes};
 use serde_json::Value;
 
-use crate::daemon::{Daemon, list};
+use crate::daemon::{Daemon, PATIENCE, list};
 use crate::space::Space;
 
 /// How often one of the two is killed; `EARWITNESS_KILLS` asks for another number.
@@ -133,6 +133,33 @@ fn killed_at_any_moment_storage_is_clean() {
     let gaps = calls.iter().filter_map(|call| call["gaps"].as_array()).flatten();
     let told = gaps.filter(|gap| gap["place"] == "capture was not running").count();
     assert!(told > 0, "no ledger tells of the kills of capture");
+}
+
+/// OPS-6: a control plane that is killed while its capture process is starting leaves it to the next one, which starts none
+/// beside it; and when that ends, it ends.
+#[test]
+fn a_capture_that_is_starting_is_taken_over() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let mut daemon = Daemon::start(Space::new("s"), folder.path(), "");
+    for _ in 0..4 {
+        let [before] = daemon.capture_pids()[..] else { panic!("{:?}", daemon.capture_pids()) };
+        daemon.kill_capture();
+        let began = Instant::now();
+        while daemon.capture_pids().first().is_none_or(|pid| *pid == before) {
+            assert!(began.elapsed() < PATIENCE, "capture is not started again");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        daemon.kill_control_plane();
+        daemon.await_metrics("capture answers", |metrics| {
+            metrics.sum("earwitness_capture_connected") == 1.0
+        });
+        std::thread::sleep(Duration::from_secs(1));
+        let metrics = daemon.metrics();
+        assert_eq!(metrics.sum("earwitness_capture_connected"), 1.0);
+        assert_eq!(metrics.sum("earwitness_capture_restarts_total"), 0.0);
+        assert_eq!(daemon.capture_pids().len(), 1);
+    }
+    daemon.stop();
 }
 
 /// CAP-7, OPS-6: a capture process that starts in the middle of a call over WebSocket has not seen the handshake, and

@@ -41,12 +41,17 @@ impl Daemon {
         daemon
     }
 
-    fn capture_pid(&self) -> Option<libc::pid_t> {
+    pub(crate) fn capture_pids(&self) -> Vec<libc::pid_t> {
         let output = std::process::Command::new("pgrep")
             .args(["-f", &format!("earwitness-capture run --data-dir {}", self.data_dir.display())])
             .output()
             .expect("pgrep is installed");
-        String::from_utf8_lossy(&output.stdout).lines().next()?.parse().ok()
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.lines().map(|line| line.parse().expect("a number")).collect()
+    }
+
+    fn capture_pid(&self) -> Option<libc::pid_t> {
+        self.capture_pids().first().copied()
     }
 
     /// Waits until capture has its door open.
@@ -102,6 +107,12 @@ impl Daemon {
         assert_eq!(asked, 0, "the daemon runs");
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "the daemon ended with {status}");
+        // One that was taken over has given up its door then, and is about to end.
+        let began = Instant::now();
+        while !self.capture_pids().is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(5), "capture goes on without the daemon");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits until no call is open any more, then stops the daemon.
@@ -121,7 +132,7 @@ impl Daemon {
     /// What Prometheus would get.
     pub(crate) fn metrics(&self) -> Metrics {
         let scrape = self.space.inside(|| {
-            let mut stream = TcpStream::connect("127.0.0.1:8080")?;
+            let mut stream = connect()?;
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
             let mut text = String::new();
@@ -154,6 +165,19 @@ impl Drop for Daemon {
         if matches!(self.child.try_wait(), Ok(None)) {
             kill(self.control_plane_pid());
             self.kill_capture();
+        }
+    }
+}
+
+/// A daemon that has just started does not listen yet.
+fn connect() -> std::io::Result<TcpStream> {
+    let began = Instant::now();
+    loop {
+        match TcpStream::connect("127.0.0.1:8080") {
+            Err(_) if began.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            result => return result,
         }
     }
 }

@@ -28,3 +28,6 @@ pub use wire_format::{MessageError, decode, encode};
 
 /// Version of the messages; both sides must have the same.
 pub const VERSION: u16 = 2;
+
+/// What a capture process ends with where another one serves its folder.
+pub const EXIT_IN_USE: u8 = 3;

@@ -5,12 +5,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command as Process, Stdio};
+use std::process::{Child, Command as Process, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use earwitness_ipc::{
-    Command, ControlDoor, DoorError, Erased, Event, FlowSeen, Overheard, VERSION, VerdictChange,
+    Command, ControlDoor, DoorError, EXIT_IN_USE, Erased, Event, FlowSeen, Overheard, VERSION,
+    VerdictChange,
 };
 use sha2::{Digest, Sha256};
 
@@ -63,6 +64,8 @@ pub struct Capture {
     /// `Hello` has come back.
     greeted: bool,
     ever_greeted: bool,
+    /// Whose door it is.
+    pid: Option<u32>,
     knocked: Option<Instant>,
     started: Instant,
     backoff: Duration,
@@ -95,6 +98,7 @@ impl Capture {
             door: None,
             greeted: false,
             ever_greeted: false,
+            pid: None,
             knocked: None,
             started: Instant::now(),
             backoff: RESTART_MIN,
@@ -158,24 +162,46 @@ impl Capture {
     }
 
     fn attend_child(&mut self) -> Result<(), CaptureError> {
-        let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-        if let Some(status) = ended {
+        let ended = self.child.as_mut().and_then(|child| {
+            let status = child.try_wait().ok().flatten()?;
+            Some((child.id(), status))
+        });
+        if let Some((pid, status)) = ended {
             self.child = None;
-            if !self.ever_greeted {
-                return Err(CaptureError::EndedAtOnce { status: status.to_string() });
-            }
-            tracing::error!(%status, "the capture process has ended; it is started again");
-            self.door = None;
-            self.not_connected();
-            self.start_again = Some(Instant::now() + self.backoff);
-            self.backoff = (self.backoff * 2).min(RESTART_MAX);
+            self.child_ended(pid, status)?;
         }
         if self.start_again.is_some_and(|at| at <= Instant::now()) {
             self.start_again = None;
-            self.metrics.capture_restarts.inc();
             self.spawn()?;
         }
         Ok(())
+    }
+
+    fn child_ended(&mut self, pid: u32, status: ExitStatus) -> Result<(), CaptureError> {
+        if status.code() == Some(EXIT_IN_USE.into()) {
+            // One that another control plane started just before it ended: its door opens, or it ends, too.
+            tracing::info!("a capture process is starting already; it is taken over");
+            self.start_again = (!self.greeted).then(|| Instant::now() + self.longer());
+            return Ok(());
+        }
+        if !self.ever_greeted {
+            return Err(CaptureError::EndedAtOnce { status: status.to_string() });
+        }
+        tracing::error!(%status, "the capture process has ended; it is started again");
+        self.metrics.capture_restarts.inc();
+        if self.pid.is_none_or(|of_door| of_door == pid) {
+            self.door = None;
+            self.not_connected();
+            self.start_again = Some(Instant::now() + self.longer());
+        }
+        Ok(())
+    }
+
+    /// How long is waited before it is started again; longer the next time.
+    fn longer(&mut self) -> Duration {
+        let now = self.backoff;
+        self.backoff = (now * 2).min(RESTART_MAX);
+        now
     }
 
     fn knock(&mut self) {
@@ -217,6 +243,8 @@ impl Capture {
                 }
                 self.greeted = true;
                 self.ever_greeted = true;
+                self.pid = Some(pid);
+                self.start_again = None;
                 self.backoff = RESTART_MIN;
                 self.metrics.capture_started(&sources);
                 self.metrics.capture_connected.set(1);
@@ -250,12 +278,14 @@ impl Capture {
         self.not_connected();
         if self.child.is_none() && self.start_again.is_none() {
             // It was one that we took over.
-            self.start_again = Some(Instant::now() + self.backoff);
+            self.metrics.capture_restarts.inc();
+            self.start_again = Some(Instant::now() + self.longer());
         }
     }
 
     fn not_connected(&mut self) {
         self.greeted = false;
+        self.pid = None;
         self.untold = None;
         self.metrics.capture_connected.set(0);
     }
@@ -293,28 +323,51 @@ impl Capture {
         }
     }
 
-    /// Asks it to end in order and waits for that.
+    /// Asks it to end in order and waits for that, whoever started it: none goes on without a control plane that is to come back.
     pub fn stop(mut self) {
-        self.send([Command::Shutdown]);
-        let Some(mut child) = self.child.take() else { return };
         let asked = Instant::now();
+        self.ask_to_end();
         while asked.elapsed() < STOP_TIMEOUT {
-            if let Some(door) = &mut self.door {
-                // Reading keeps its last words from filling the socket.
-                while let Ok(Some(event)) = door.receive() {
-                    if let Event::Stats(stats) = event {
-                        self.metrics.capture_stats(&stats);
-                    }
+            self.last_words();
+            let is_alive = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+            let lives = self.child.as_mut().is_some_and(is_alive);
+            match &self.door {
+                None if !lives => return,
+                // It is still starting.
+                None if self.knocked.is_none_or(|at| at.elapsed() > KNOCK_INTERVAL) => {
+                    self.ask_to_end();
                 }
+                _ => {}
             }
-            match child.try_wait() {
-                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
-                Ok(Some(_)) | Err(_) => return,
-            }
+            std::thread::sleep(Duration::from_millis(5));
         }
         tracing::error!("the capture process does not end; it is killed");
-        if child.kill().and_then(|()| child.wait()).is_err() {
+        if let Some(mut child) = self.child.take()
+            && child.kill().and_then(|()| child.wait()).is_err()
+        {
             tracing::error!("the capture process cannot be killed");
+        }
+    }
+
+    fn ask_to_end(&mut self) {
+        if self.door.is_none() {
+            self.knock();
+        }
+        if let Some(door) = &mut self.door {
+            // Where it does not hear us, the door is closed, or closes now.
+            let _ = door.send(Command::Shutdown);
+        }
+    }
+
+    /// Reading them keeps them from filling the socket.
+    fn last_words(&mut self) {
+        while let Some(door) = &mut self.door {
+            match door.flush().and_then(|_| door.receive()) {
+                Ok(Some(Event::Stats(stats))) => self.metrics.capture_stats(&stats),
+                Ok(Some(_)) | Err(DoorError::Message(_)) => {}
+                Ok(None) => return,
+                Err(_) => self.door = None,
+            }
         }
     }
 }
