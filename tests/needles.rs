@@ -68,7 +68,9 @@ impl Needles {
         files(dir).into_iter().map(in_file).collect()
     }
 
-    fn found_in(&self, bytes: &[u8]) -> usize {
+    /// How many pieces lie in some bytes.
+    #[must_use]
+    pub fn found_in(&self, bytes: &[u8]) -> usize {
         let mut window = 0_u64;
         let mut found = 0;
         for (place, byte) in bytes.iter().enumerate() {

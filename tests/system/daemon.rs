@@ -140,9 +140,7 @@ impl Daemon {
             Ok::<_, std::io::Error>(text)
         });
         let text = scrape.join().expect("the scrape ends").expect("the daemon listens");
-        let (head, body) = text.split_once("\r\n\r\n").expect("an HTTP answer");
-        assert!(head.starts_with("HTTP/1.0 200"), "{head}");
-        Metrics(body.to_owned())
+        Metrics::of_answer(&text)
     }
 
     /// Scrapes until the metrics please.
@@ -186,6 +184,13 @@ fn connect() -> std::io::Result<TcpStream> {
 pub(crate) struct Metrics(String);
 
 impl Metrics {
+    /// What `GET /metrics` over HTTP/1.0 brought.
+    pub(crate) fn of_answer(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").expect("an HTTP answer");
+        assert!(head.starts_with("HTTP/1.0 200"), "{head}");
+        Self(body.to_owned())
+    }
+
     /// The sum of all series of the metric.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         self.series(name).map(|(_, value)| value).sum()

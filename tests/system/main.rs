@@ -11,3 +11,4 @@ mod listen;
 mod metrics;
 mod policy;
 mod space;
+mod wire;
