@@ -42,6 +42,7 @@ pub struct Metrics {
     pub calls_ended: IntCounterVec,
     pub calls_evicted: IntCounter,
     pub legs_joined: IntCounterVec,
+    pub legs_apart: IntCounter,
     /// Of the vectors above, what is counted for each record.
     pub signalling_records: IntCounter,
     pub sip_over_udp: IntCounter,
@@ -192,6 +193,10 @@ impl Metrics {
                 "earwitness_legs_joined_total",
                 "Legs found to be a part of a call that was there already, by what said so.",
                 "by",
+            ),
+            legs_apart: make.counter(
+                "earwitness_legs_apart_total",
+                "Legs that belong to a call and are calls of their own, because it would be too large.",
             ),
             media_bound: media.with_label_values(&["call"]),
             media_unbound: media.with_label_values(&["none"]),

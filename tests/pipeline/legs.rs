@@ -2,6 +2,7 @@
 //! what looks like that and is not.
 
 mod boxes;
+mod controlled;
 mod ruled;
 mod several;
 mod transfers;

@@ -110,6 +110,24 @@ pub struct Form {
     pub media_name: Option<Arc<str>>,
 }
 
+impl Form {
+    /// One recording of two starts: what it is like, this one says where it says anything of it; it is as long as either
+    /// wants, and too short only if it is so for both.
+    pub fn take_in(&mut self, next: Self) {
+        let Self { format, sample_rate, min_s, time_limit_s, url, method, label, media_name } =
+            next;
+        self.format = self.format.or(format);
+        self.sample_rate = self.sample_rate.or(sample_rate);
+        self.min_s = self.min_s.min(min_s);
+        self.time_limit_s = self.time_limit_s.zip(time_limit_s).map(|(one, other)| one.max(other));
+        if self.url.is_none() {
+            (self.url, self.method) = (url, method);
+        }
+        self.label = self.label.take().or(label);
+        self.media_name = self.media_name.take().or(media_name);
+    }
+}
+
 /// What a decision says, without its reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {

@@ -51,7 +51,7 @@ impl Change {
             Self::Begin { from_ns, terms } => coverage.begin(from_ns, cause, terms),
             Self::End => coverage.end(at_ns, cause),
             Self::Pause => coverage.pause(at_ns, cause),
-            Self::Resume => coverage.resume(at_ns, cause),
+            Self::Resume => coverage.resume(at_ns, &cause),
             Self::Mask(speaker) => coverage.mask(speaker, at_ns, cause),
             Self::Unmask(speaker) => coverage.unmask(speaker, at_ns, &cause),
             Self::HideKeys { speaker, from_ns, until_ns } => {

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::binding::{OPEN, TsNs};
 use super::leg::InviteIndex;
 use super::select::{Heard, KeptApart, Question, Selection, score};
-use super::{Party, Prefer};
+use super::{Party, Prefer, Unrecorded};
 
 /// A stretch that short, at the seam of two legs, is the same media on its way through a box.
 const SEAM_NS: u64 = 500_000_000;
@@ -73,6 +73,9 @@ impl Candidate {
         let extent = spans.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))?;
         let holds = question.holds.iter().filter(|hold| hold.talk == talk);
         let mut holds: Stretches = holds.map(|hold| hold.from_ns..hold.until_ns).collect();
+        let is_its = |lack: &&Unrecorded| (lack.first..=lack.last).contains(&invite);
+        let lacks = question.unrecorded.iter().filter(is_its);
+        holds.extend(lacks.map(|lack| lack.from_ns..lack.until_ns));
         // What still comes when a leg is over is no conversation, where another one goes on.
         let ends = question.legs.iter().filter(|leg| leg.invite == invite).map(|leg| leg.ended_ns);
         holds.extend(ends.flatten().max().filter(|_| is_over).map(|end_ns| end_ns..OPEN));

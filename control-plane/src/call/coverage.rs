@@ -4,10 +4,13 @@
 //! stretch that is silence, or cut out, in whatever take it falls: a pause, a mask, a key. Pure: times are packet times,
 //! passed in; who may change what is asked elsewhere, what capture must be told follows from [`Coverage::wanted_at`].
 
+mod united;
+
 use super::Party;
 use super::binding::{OPEN, TsNs};
 use super::limits::{SPANS_PER_CALL_MAX, TAKES_PER_CALL_MAX};
 use crate::control::OnDemand;
+pub use united::{Of, Times, United};
 
 /// A take that begins here begins with the first media that there is.
 pub const BEGINNING: TsNs = 0;
@@ -50,6 +53,12 @@ impl By {
             Self::DialogMessage => "dialog_message",
             Self::Socket => "socket",
         }
+    }
+
+    /// Whether somebody said so, and no rule.
+    #[must_use]
+    pub const fn is_person(self) -> bool {
+        !matches!(self, Self::Policy | Self::Limit)
     }
 }
 
@@ -110,9 +119,19 @@ pub struct Take {
     /// Exclusive; [`OPEN`]: with the call.
     pub until_ns: TsNs,
     pub begun: Cause,
+    /// Who asked for it besides, where two calls that became one had both.
+    pub asked: Option<Cause>,
     /// None where it ended with the call, or has not ended.
     pub ended: Option<Cause>,
     pub terms: Terms,
+}
+
+impl Take {
+    /// The person who wants it, if one does: only a rule that forbids it ends it then.
+    #[must_use]
+    pub fn asked(&self) -> Option<&Cause> {
+        Some(&self.begun).filter(|begun| begun.by.is_person()).or(self.asked.as_ref())
+    }
 }
 
 /// Why a stretch is not to be heard.
@@ -256,7 +275,8 @@ impl Coverage {
         }
         let from_ns = self.takes.last().map_or(at_ns, |last| last.until_ns.max(at_ns));
         let number = self.takes.len() as u32 + 1;
-        self.takes.push(Take { number, from_ns, until_ns: OPEN, begun, ended: None, terms });
+        let (until_ns, asked, ended) = (OPEN, None, None);
+        self.takes.push(Take { number, from_ns, until_ns, begun, asked, ended, terms });
         self.keeps = false;
         self.judge();
         Ok(())
@@ -291,10 +311,13 @@ impl Coverage {
 
     /// # Errors
     /// It is not paused.
-    pub fn resume(&mut self, at_ns: TsNs, ended: Cause) -> Result<(), Unchanged> {
+    pub fn resume(&mut self, at_ns: TsNs, ended: &Cause) -> Result<(), Unchanged> {
+        if !self.is_paused() {
+            return Err(Unchanged::NotPaused);
+        }
+        // Where two calls became one, each may have been paused.
         let is_pause = |span: &&mut Span| span.is_open() && span.what == Hidden::Pause;
-        let pause = self.spans.iter_mut().find(is_pause).ok_or(Unchanged::NotPaused)?;
-        close(pause, at_ns, ended);
+        self.spans.iter_mut().filter(is_pause).for_each(|pause| close(pause, at_ns, ended.clone()));
         Ok(())
     }
 
@@ -388,23 +411,6 @@ impl Coverage {
         Ok(())
     }
 
-    /// Whether what is hidden in `other` can be hidden here, too.
-    #[must_use]
-    pub fn fits(&self, other: &Self) -> bool {
-        self.spans.len() + other.spans.len() <= SPANS_PER_CALL_MAX
-    }
-
-    /// Takes in what is hidden in a call that turned out to be a part of this one; `turned`: its sides are exchanged. The
-    /// takes stay those of this one.
-    pub fn absorb(&mut self, other: Self, turned: bool) {
-        self.keeps |= other.keeps;
-        for mut span in other.spans {
-            span.speaker = span.speaker.map(|party| if turned { party.other() } else { party });
-            self.spans.push(span);
-        }
-        self.judge();
-    }
-
     /// Whether media is kept for a take that has not begun.
     #[must_use]
     pub const fn is_kept(&self) -> bool {
@@ -443,7 +449,7 @@ impl Coverage {
     /// Whether somebody stopped it, and not a rule.
     fn is_stopped(&self) -> bool {
         let ended = self.takes.last().and_then(|last| last.ended.as_ref());
-        ended.is_some_and(|ended| !matches!(ended.by, By::Policy | By::Limit))
+        ended.is_some_and(|ended| ended.by.is_person())
     }
 
     /// Until when media was kept that is in no take, if there was any.
@@ -569,8 +575,8 @@ mod tests {
         coverage.pause(100, cause()).expect("it was recording");
         assert_eq!(coverage.pause(110, cause()), Err(Unchanged::AlreadyPaused));
         coverage.mask(Some(Party::Callee), 150, cause()).expect("it was not masked");
-        coverage.resume(200, cause()).expect("it was paused");
-        assert_eq!(coverage.resume(210, cause()), Err(Unchanged::NotPaused));
+        coverage.resume(200, &cause()).expect("it was paused");
+        assert_eq!(coverage.resume(210, &cause()), Err(Unchanged::NotPaused));
         let of = |coverage: &Coverage, at| {
             [Party::Caller, Party::Callee].map(|party| coverage.wanted_at(at, party))
         };
@@ -662,7 +668,7 @@ mod tests {
         let mut coverage = whole();
         for at in 0..SPANS_PER_CALL_MAX as u64 {
             coverage.pause(at * 10, cause()).expect("room");
-            coverage.resume(at * 10 + 5, cause()).expect("paused");
+            coverage.resume(at * 10 + 5, &cause()).expect("paused");
         }
         assert_eq!(coverage.pause(99_999, cause()), Err(Unchanged::TooMany));
     }

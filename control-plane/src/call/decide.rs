@@ -11,7 +11,7 @@ use earwitness_policy::{Answer, Demand, Explained, Facts, Fallback, Form, Outcom
 
 use super::binding::{OPEN, TsNs};
 use super::change::Change;
-use super::coverage::{BEGINNING, By, Cause, Coverage, PauseStyle, Take, Terms};
+use super::coverage::{BEGINNING, By, Cause, Coverage, Of, PauseStyle, Take, Terms};
 use super::known::Known;
 use super::table::CallTable;
 use super::{Call, CallSlot, Party};
@@ -52,6 +52,25 @@ pub struct TakeForm {
     pub take: u32,
     pub form: Form,
     pub voices: Voices,
+}
+
+impl TakeForm {
+    /// Of takes that are made of those of two calls: what the first of them says that says anything of it.
+    pub(super) fn united(made_of: &[Vec<(Of, u32)>], ours: &[Self], theirs: &[Self]) -> Vec<Self> {
+        let of = |(whose, number): &(Of, u32)| {
+            let forms = if *whose == Of::Ours { ours } else { theirs };
+            forms.iter().find(|known| known.take == *number)
+        };
+        let one = |(take, parts): (u32, &Vec<(Of, u32)>)| {
+            let mut forms = parts.iter().filter_map(of);
+            let first = Self { take, ..forms.next()?.clone() };
+            Some(forms.fold(first, |mut one, next| {
+                one.form.take_in(next.form.clone());
+                one
+            }))
+        };
+        (1..).zip(made_of).filter_map(one).collect()
+    }
 }
 
 impl Decision {
@@ -139,8 +158,8 @@ impl Call {
     /// stays ended, whatever the rules say.
     pub(super) fn demand(&self) -> Demand {
         let is_open = |take: &&Take| take.until_ns == OPEN;
-        match self.coverage.takes().last().filter(is_open).map(|take| take.begun.by) {
-            None | Some(By::Policy | By::Limit) => Demand::None,
+        match self.coverage.takes().last().filter(is_open).and_then(Take::asked) {
+            None => Demand::None,
             Some(_) => Demand::Start,
         }
     }
@@ -238,9 +257,8 @@ impl CallTable {
         let ended_by = last.and_then(|take| take.ended.as_ref()).map(|ended| ended.by);
         let may_begin = ended_by.is_none_or(|by| by == By::Policy);
         // What a person began, only a rule that forbids it ends.
-        let is_by_person =
-            last.is_some_and(|take| !matches!(take.begun.by, By::Policy | By::Limit));
-        let may_end = !is_by_person || decision.outcome.is_forbidden;
+        let is_asked_for = last.is_some_and(|take| take.asked().is_some());
+        let may_end = !is_asked_for || decision.outcome.is_forbidden;
         let (is_due, terms) = (decision.is_due, decision.terms(self.terms));
         let voices = decision.outcome.voices;
         let cause = Cause::rule(By::Policy, decision.rule.clone());

@@ -3,18 +3,24 @@
 //! What belongs together is found out in `crate::intake`; here is what follows from it. The call that began first keeps
 //! its id; a call is over when its last leg is.
 
+use std::ops::Range;
+
 use earwitness_ipc::VerdictChange;
-use earwitness_wire::Endpoint;
+use earwitness_wire::{Endpoint, Verdict};
 
 use super::binding::{Binding, TsNs};
+use super::change::Change;
+use super::coverage::{Cause, Coverage, Times, United};
+use super::decide::TakeForm;
 use super::leg::{Evidence, Invite, InviteIndex, Joined, Leg, Role, branch};
 use super::limits::{
-    ENDPOINTS_PER_CALL_MAX, FLOWS_PER_CALL_MAX, GAPS_MAX, HOLDS_MAX, INVITES_MAX, LEGS_MAX,
+    ALIASES_PER_CALL_MAX, DIGITS_MAX, ENDPOINTS_PER_CALL_MAX, FLOWS_PER_CALL_MAX, GAPS_MAX,
+    HOLDS_MAX, INVITES_MAX, LEGS_MAX, TOGETHER_MAX, UNRECORDED_MAX,
 };
-use super::media::{Flow, Media};
+use super::media::{Chain, Flow, Media};
 use super::parties::End;
 use super::table::{CallTable, endpoints_of, receivers_of, verdict_of};
-use super::{Call, CallSlot, LegIndex, Party, State};
+use super::{Call, CallSlot, LegIndex, Party, State, Unrecorded};
 
 /// How an INVITE of one call is tied to another call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +36,15 @@ pub struct Tie {
     pub theirs: Party,
 }
 
+/// Why two calls stay two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Apart {
+    /// They are one already, or one is over.
+    Settled,
+    /// Together they would be larger than a call may be (S10).
+    TooLarge,
+}
+
 /// Where the INVITEs of a call are that became a part of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moved {
@@ -37,6 +52,8 @@ pub struct Moved {
     pub into: CallSlot,
     /// INVITEs that the other call had before.
     pub before: u8,
+    /// Its sides are exchanged there.
+    pub turned: bool,
 }
 
 impl CallTable {
@@ -129,49 +146,76 @@ impl CallTable {
         self.end_pending(slot);
     }
 
-    /// Makes two calls one: `tied` is the one with the INVITE `index` that `tie` is about. None if they have become too
-    /// large, or one is over.
+    /// Makes two calls one: `tied` is the one with the INVITE `index` that `tie` is about. What either recorded stays
+    /// recorded, once, what either hid is hidden, and what was written of it is destroyed.
+    ///
+    /// # Errors
+    /// They would become too large, are one already, or one is over.
     pub fn merge(
         &mut self,
         tied: CallSlot,
         index: InviteIndex,
         tie: &Tie,
         at_ns: TsNs,
-    ) -> Option<Moved> {
-        let (one, other) = (self.get(tied)?, self.get(tie.call)?);
-        let fits = one.invites.len() + other.invites.len() <= INVITES_MAX
-            && one.legs.len() + other.legs.len() <= LEGS_MAX
-            && one.coverage.fits(&other.coverage);
-        if tied == tie.call || !fits || one.ended_ns.is_some() || other.ended_ns.is_some() {
-            return None;
+    ) -> Result<Moved, Apart> {
+        let (Some(one), Some(other)) = (self.get(tied), self.get(tie.call)) else {
+            return Err(Apart::Settled);
+        };
+        if tied == tie.call || one.ended_ns.is_some() || other.ended_ns.is_some() {
+            return Err(Apart::Settled);
         }
-        let turned = one.invites.get(index)?.side(tie.mine) != tie.theirs;
+        if !one.has_room_for(other) {
+            return Err(self.stay_apart([tied, tie.call], at_ns));
+        }
+        let side = one.invites.get(index).ok_or(Apart::Settled)?.side(tie.mine);
+        let turned = side != tie.theirs;
         let is_older = (one.started_ns, &one.id) < (other.started_ns, &other.id);
         let (from, into) = if is_older { (tie.call, tied) } else { (tied, tie.call) };
         let (from_invite, into_invite) =
             if is_older { (tie.invite, index) } else { (index, tie.invite) };
-        let gone = self.take(from)?;
+        let mut gone = self.take(from).ok_or(Apart::Settled)?;
         for endpoint in endpoints_of(&gone) {
             self.bindings.move_to(&endpoint, from, into, turned);
         }
-        let before: Vec<_> = receivers_of(&gone)
-            .map(|(at, party)| {
-                (at, verdict_of(&gone, party), if turned { party.other() } else { party })
-            })
-            .collect();
         self.superseded.push(gone.id.clone());
-        let call = self.get_mut(into)?;
+        let before =
+            verdicts(&gone).map(|(at, party, verdict)| (at, party_if(turned, party), verdict));
+        let mut before: Vec<_> = before.collect();
+        let early_ns = self.timing.hold_ns;
+        let call = self.get_mut(into).ok_or(Apart::Settled)?;
+        before.extend(verdicts(call));
         let invites_before = call.invites.len() as u8;
-        call.absorb(gone, Absorbing { turned, tie, from: from_invite, into: into_invite, at_ns });
-        let news = before.into_iter().filter_map(|(at, verdict, party)| {
-            let now = verdict_of(call, party);
-            (now != verdict).then(|| VerdictChange::now(at, Some(now)))
-        });
-        let news: Vec<VerdictChange> = news.collect();
-        self.verdicts.extend(news);
+        if turned {
+            gone.exchange_sides();
+        }
+        let united = call.absorb_coverage(&mut gone, early_ns, at_ns);
+        call.absorb(gone, Absorbing { tie, from: from_invite, into: into_invite, at_ns });
+        let news: Vec<VerdictChange> =
+            before.into_iter().filter_map(|before| news_of(call, before, at_ns)).collect();
+        for (chain, lost) in united.lost {
+            self.erasures.chain(chain.lane, chain.last, lost.start, lost.end);
+        }
+        self.tell(news);
+        if let Some(stop) = united.stop {
+            // It is open: it can be ended.
+            let _ = self.change(into, at_ns, Change::End, stop);
+        }
         self.touch(into);
         self.decide_again(into, at_ns);
-        Some(Moved { from, into, before: invites_before })
+        Ok(Moved { from, into, before: invites_before, turned })
+    }
+
+    /// The traces of both say that they are one conversation.
+    fn stay_apart(&mut self, calls: [CallSlot; 2], at_ns: TsNs) -> Apart {
+        let [one, other] = calls.map(|slot| self.get(slot).map(|call| call.call_id.clone()));
+        for (slot, of) in calls.into_iter().zip([other, one]) {
+            if let (Some(call), Some(of)) = (self.get_mut(slot), of) {
+                let text =
+                    format!("not joined with {of}: together they are too large for one call");
+                call.trace.note(at_ns, "limit", text);
+            }
+        }
+        Apart::TooLarge
     }
 
     /// A box has connected `caller` and `callee`, whose legs it has both; the party that was asked takes the side of who
@@ -213,14 +257,76 @@ impl CallTable {
     }
 }
 
+const fn party_if(turned: bool, party: Party) -> Party {
+    if turned { party.other() } else { party }
+}
+
+/// What capture does with what each address of a call is sent.
+fn verdicts(call: &Call) -> impl Iterator<Item = (Endpoint, Party, Verdict)> + '_ {
+    receivers_of(call).map(|(at, party)| (at, party, verdict_of(call, party)))
+}
+
+/// What capture must be told of an address, if it is news.
+fn news_of(
+    call: &Call,
+    (dst, party, before): (Endpoint, Party, Verdict),
+    at_ns: TsNs,
+) -> Option<VerdictChange> {
+    let now = verdict_of(call, party);
+    // What waited for a decision has it now, whenever it came.
+    let since_ns = if before == Verdict::Undecided { 0 } else { at_ns };
+    (now != before).then_some(VerdictChange { dst, verdict: Some(now), since_ns })
+}
+
 fn joined_text(call_id: &str, tie: &Tie) -> String {
     let percent = tie.by.confidence();
     format!("{call_id}: {}, joined by {} ({percent} %)", tie.role.name(), tie.by.name())
 }
 
+/// What follows from two coverages becoming one.
+struct Absorbed {
+    /// What was written and is to be destroyed.
+    lost: Vec<(Chain, Range<TsNs>)>,
+    stop: Option<Cause>,
+}
+
+/// What two calls had and one may not have: it is not kept, and the trace says so (S10).
+#[derive(Default)]
+struct LeftOut {
+    parties: usize,
+    holds: usize,
+    unrecorded: usize,
+    digits: usize,
+    gaps: usize,
+    messages: usize,
+}
+
+impl LeftOut {
+    fn told(&self) -> Option<String> {
+        let all = [
+            (self.parties, "conversations"),
+            (self.holds, "stretches on hold"),
+            (self.unrecorded, "stretches that a leg lacks"),
+            (self.digits, "digits"),
+            (self.gaps, "gaps"),
+            (self.messages, "SIP messages"),
+        ];
+        let told = all.into_iter().filter(|(count, _)| *count > 0);
+        let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
+        (!told.is_empty())
+            .then(|| format!("too many for one call, and not told: {}", told.join(", ")))
+    }
+}
+
+/// Drops what is past the bound, and counts it.
+fn keep_first<T>(list: &mut Vec<T>, most: usize) -> usize {
+    let past = list.len().saturating_sub(most);
+    list.truncate(most);
+    past
+}
+
 /// How a call is taken in.
 struct Absorbing<'t> {
-    turned: bool,
     tie: &'t Tie,
     from: InviteIndex,
     into: InviteIndex,
@@ -291,17 +397,20 @@ impl Call {
 
     /// Takes in a call that is a part of this one.
     fn absorb(&mut self, mut gone: Box<Call>, how: Absorbing<'_>) {
-        let Absorbing { turned, tie, from, into, at_ns } = how;
+        let Absorbing { tie, from, into, at_ns } = how;
+        self.absorbed.push(std::mem::take(&mut gone.id));
+        self.absorbed.append(&mut gone.absorbed);
         self.keep_parties();
         gone.keep_parties();
-        if turned {
-            gone.exchange_sides();
-        }
         let text = joined_text(&gone.call_id, tie);
-        self.absorb_legs(&mut gone, (from, into), tie, at_ns);
-        self.absorb_facts(&mut gone, turned);
+        let mut left_out = LeftOut::default();
+        self.absorb_legs(&mut gone, (from, into), tie, (at_ns, &mut left_out));
+        self.absorb_facts(&mut gone, &mut left_out);
         self.trace.absorb(std::mem::take(&mut gone.trace));
         self.trace.note(at_ns, "leg", text);
+        if let Some(text) = left_out.told() {
+            self.trace.note(at_ns, "limit", text);
+        }
     }
 
     fn absorb_legs(
@@ -309,7 +418,7 @@ impl Call {
         gone: &mut Call,
         (from, into): (InviteIndex, InviteIndex),
         tie: &Tie,
-        at_ns: TsNs,
+        (at_ns, left_out): (TsNs, &mut LeftOut),
     ) {
         let (before, legs_before) = (self.invites.len() as u8, self.legs.len() as u8);
         let talk_of =
@@ -344,9 +453,7 @@ impl Call {
         for mut known in gone.announced.drain(..) {
             known.hop = known.hop.behind(before);
             known.leg = known.leg.map(behind);
-            if self.announced.len() < ENDPOINTS_PER_CALL_MAX {
-                self.announced.push(known);
-            }
+            self.announced.push(known);
         }
         for mut known in gone.together.drain(..) {
             known.talk = talk(known.talk);
@@ -354,19 +461,20 @@ impl Call {
             known.callee.leg = behind(known.callee.leg);
             self.together.push(known);
         }
+        left_out.parties += self.together.len().saturating_sub(TOGETHER_MAX);
         self.order_parties();
         for hold in gone.holds.drain(..) {
             let (talk, invite) = (talk(hold.talk), behind_invite(hold.invite));
-            if self.holds.len() < HOLDS_MAX {
-                self.holds.push(super::Hold { talk, invite, ..hold });
-            }
+            self.holds.push(super::Hold { talk, invite, ..hold });
         }
+        left_out.holds += keep_first(&mut self.holds, HOLDS_MAX);
+        left_out.unrecorded += keep_first(&mut self.unrecorded, UNRECORDED_MAX);
         let answered = gone.answered.map(|(leg, at_ns)| (behind(leg), at_ns));
         let both = [self.answered, answered];
         self.answered = both.into_iter().flatten().min_by_key(|(_, at_ns)| *at_ns);
     }
 
-    fn absorb_facts(&mut self, gone: &mut Call, turned: bool) {
+    fn absorb_facts(&mut self, gone: &mut Call, left_out: &mut LeftOut) {
         let rank = |state| match state {
             State::Trying => 0,
             State::Ringing => 1,
@@ -379,25 +487,25 @@ impl Call {
         self.heard_ns = self.heard_ns.max(gone.heard_ns);
         self.session_expired |= gone.session_expired;
         self.held |= gone.held;
+        self.has_video |= gone.has_video;
+        self.event_types |= gone.event_types;
+        self.destroyed += gone.destroyed;
         self.pending_end = None;
         self.transfer_until_ns = self.transfer_until_ns.max(gone.transfer_until_ns);
         self.joined_late |= gone.joined_late;
         self.aliases.append(&mut gone.aliases);
         self.left_out.append(&mut gone.left_out);
-        self.coverage.absorb(std::mem::take(&mut gone.coverage), turned);
         self.media.absorb(std::mem::take(&mut gone.media));
         self.late.absorb(std::mem::take(&mut gone.late));
-        for digit in gone.digits.drain(..) {
-            self.add_digit(digit);
-        }
+        self.digits.append(&mut gone.digits);
         self.digits.sort_by_key(|digit| digit.at_ns);
-        for gap in gone.ledger.drain(..) {
-            if self.ledger.len() < GAPS_MAX && !self.ledger.contains(&gap) {
-                self.ledger.push(gap);
-            }
-        }
+        left_out.digits += keep_first(&mut self.digits, DIGITS_MAX);
+        let news = gone.ledger.drain(..).filter(|gap| !self.ledger.contains(gap));
+        let news: Vec<_> = news.collect();
+        self.ledger.extend(news);
+        left_out.gaps += keep_first(&mut self.ledger, GAPS_MAX);
         for (lane, pos) in gone.signalling.drain(..) {
-            self.add_message(lane, pos);
+            left_out.messages += usize::from(!self.add_message(lane, pos));
         }
         // All of its legs may have been over while it waited for what has come about now.
         if self.invites.iter().all(|invite| invite.is_over) {
@@ -405,7 +513,95 @@ impl Call {
         }
     }
 
+    /// Whether a call that another is made a part of stays within its bounds. What does not fit is a call of its own,
+    /// rather than a call of which something is missing.
+    fn has_room_for(&self, other: &Self) -> bool {
+        let fits = |of: fn(&Self) -> usize, most| of(self) + of(other) <= most;
+        fits(|call| call.invites.len(), INVITES_MAX)
+            && fits(|call| call.legs.len(), LEGS_MAX)
+            && fits(|call| call.announced.len(), ENDPOINTS_PER_CALL_MAX)
+            && fits(|call| call.left_out.len(), ENDPOINTS_PER_CALL_MAX)
+            && fits(|call| call.aliases.len(), ALIASES_PER_CALL_MAX)
+            && fits(|call| call.media.flows.len(), FLOWS_PER_CALL_MAX)
+            && self.coverage.fits(&other.coverage)
+    }
+
+    /// What both recorded and hid becomes this call's. `early_ns`: how far media may overtake the first message.
+    fn absorb_coverage(&mut self, gone: &mut Self, early_ns: u64, at_ns: TsNs) -> Absorbed {
+        let times = Times {
+            theirs_ns: gone.started_ns.saturating_sub(early_ns),
+            our_media_ns: self.media.first_ns(),
+            their_media_ns: gone.media.first_ns(),
+        };
+        let United { coverage, made_of, stop } = self.coverage.united(&gone.coverage, &times);
+        let lost: Vec<_> =
+            [&*self, &*gone].into_iter().flat_map(|call| call.written_in_vain(&coverage)).collect();
+        if !lost.is_empty() {
+            let text = "what was written of one leg while another was hidden is destroyed";
+            self.trace.note(at_ns, "erasure", text);
+        }
+        let (ours, theirs) = (std::mem::take(&mut self.forms), std::mem::take(&mut gone.forms));
+        self.forms = TakeForm::united(&made_of, &ours, &theirs);
+        if !gone.coverage.takes().is_empty() {
+            let count = coverage.takes().len();
+            let text = format!("both legs' recordings are one, of {count} parts");
+            let text = if count == 1 { "both legs' recordings are one".to_owned() } else { text };
+            self.trace.note(at_ns, "recording", text);
+        }
+        let before = self.invites.len() as u8;
+        let own = self.unrecorded_of(&coverage, 0, at_ns);
+        let others = gone.unrecorded_of(&coverage, before, at_ns);
+        let known = gone.unrecorded.drain(..).map(|known| Unrecorded {
+            first: InviteIndex(known.first.0 + before),
+            last: InviteIndex(known.last.0 + before),
+            ..known
+        });
+        self.unrecorded.extend(own.into_iter().chain(known).chain(others));
+        self.coverage = coverage;
+        Absorbed { lost, stop }
+    }
+
+    /// What `now` keeps and was not kept of its legs until now; its INVITEs are behind so many others.
+    fn unrecorded_of(&self, now: &Coverage, before: u8, now_ns: TsNs) -> Vec<Unrecorded> {
+        let last = before + self.invites.len() as u8 - 1;
+        let [one, other] =
+            [Party::Caller, Party::Callee].map(|side| now.not_kept_by(&self.coverage, side));
+        let lacks = one.into_iter().chain(other).filter(|lack| lack.start < now_ns);
+        let lacks = lacks.map(|lack| Unrecorded {
+            first: InviteIndex(before),
+            last: InviteIndex(last),
+            from_ns: lack.start,
+            until_ns: lack.end.min(now_ns),
+        });
+        let mut all: Vec<Unrecorded> = lacks.collect();
+        all.dedup();
+        all
+    }
+
+    /// What was written of its media and is not to be kept by `now`.
+    fn written_in_vain<'c>(
+        &'c self,
+        now: &'c Coverage,
+    ) -> impl Iterator<Item = (Chain, Range<TsNs>)> + 'c {
+        let lost = [Party::Caller, Party::Callee]
+            .map(|speaker| (speaker, self.coverage.not_kept_by(now, speaker)));
+        lost.into_iter().flat_map(move |(speaker, lost)| {
+            let flows =
+                self.media.flows.iter().filter(move |flow| flow.receiver.other() == speaker);
+            lost.into_iter().flat_map(move |lost| {
+                let flows = flows.clone();
+                let is_hit = {
+                    let lost = lost.clone();
+                    move |flow: &&Flow| flow.first_ns < lost.end && lost.start <= flow.last_ns
+                };
+                let chains = flows.filter(is_hit).flat_map(|flow| flow.chains.iter().copied());
+                chains.map(move |chain| (chain, lost.clone()))
+            })
+        })
+    }
+
     fn exchange_sides(&mut self) {
+        self.coverage.exchange_sides();
         self.invites.iter_mut().for_each(|invite| invite.turned = !invite.turned);
         self.announced.iter_mut().for_each(|known| known.party = known.party.other());
         self.aliases.iter_mut().for_each(|(_, party)| *party = party.other());

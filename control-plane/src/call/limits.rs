@@ -30,6 +30,8 @@ pub const INVITES_MAX: usize = 32;
 pub const LEGS_MAX: usize = 64;
 /// Who spoke with whom, of one call.
 pub const TOGETHER_MAX: usize = 64;
+/// Stretches of one call that some of its legs lack.
+pub const UNRECORDED_MAX: usize = 256;
 /// Stretches on hold of one call.
 pub const HOLDS_MAX: usize = 128;
 /// Addresses that messages of one INVITE name as their parties'.

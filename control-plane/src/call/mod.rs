@@ -3,6 +3,7 @@
 //! Here is what a call *is*: parties, legs, announced addresses, media, decision, trace. How messages change
 //! it is in `crate::intake`; how it becomes a file is in `crate::finish`. No I/O, no clocks.
 
+mod arrivals;
 pub mod binding;
 pub mod change;
 mod choice;
@@ -134,6 +135,16 @@ pub struct Hold {
     pub until_ns: TsNs,
 }
 
+/// A stretch of a conversation that is recorded, but not on these legs: when it was, nobody knew that they were of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unrecorded {
+    /// Of all INVITEs from the first to the last of these.
+    pub first: InviteIndex,
+    pub last: InviteIndex,
+    pub from_ns: TsNs,
+    pub until_ns: TsNs,
+}
+
 /// Which leg of a conversation is recorded, if both parties are heard on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Prefer {
@@ -170,6 +181,8 @@ pub struct Call {
     pub slot: CallSlot,
     /// Sortable by start, the same each time the same log is read.
     pub id: String,
+    /// Those of the calls that turned out to be parts of it; fewer than it has INVITEs.
+    pub absorbed: Vec<String>,
     /// SIP Call-ID of the first leg.
     pub call_id: String,
     pub from: Option<String>,
@@ -191,6 +204,7 @@ pub struct Call {
     /// Who spoke with whom, where there are several INVITEs: see [`Call::parties`].
     pub together: Vec<Together>,
     pub holds: Vec<Hold>,
+    pub unrecorded: Vec<Unrecorded>,
     /// All legs are over, but another one may follow: a party asked for a transfer.
     pub pending_end: Option<(TsNs, String)>,
     /// Until when it may.
@@ -227,6 +241,13 @@ pub struct Call {
 }
 
 impl Call {
+    /// Whether this is its id, or one that it had, or begins it; or the Call-ID of one of its legs.
+    #[must_use]
+    pub fn is_called(&self, id: &str) -> bool {
+        let mut ids = std::iter::once(&self.id).chain(&self.absorbed);
+        ids.any(|known| known.starts_with(id)) || self.legs.iter().any(|leg| leg.call_id == id)
+    }
+
     /// Adds a leg, unless the bound is reached.
     pub fn add_leg(&mut self, leg: Leg) -> Option<LegIndex> {
         if self.legs.len() >= LEGS_MAX {
@@ -250,11 +271,15 @@ impl Call {
         }
     }
 
-    /// Keeps the place of a message, or of a part of one; once, whatever else is in the same segment.
-    pub fn add_message(&mut self, lane: LaneId, pos: RecordPos) {
-        if self.signalling.len() < SIGNALLING_MAX && !self.signalling.contains(&(lane, pos)) {
+    /// Keeps the place of a message, or of a part of one; once, whatever else is in the same segment. Says whether it is
+    /// kept.
+    pub fn add_message(&mut self, lane: LaneId, pos: RecordPos) -> bool {
+        let is_known = self.signalling.contains(&(lane, pos));
+        let has_room = self.signalling.len() < SIGNALLING_MAX;
+        if !is_known && has_room {
             self.signalling.push((lane, pos));
         }
+        is_known || has_room
     }
 
     /// Adds or renews what a party announced. Returns whether the address is new to the call.

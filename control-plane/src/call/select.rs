@@ -13,7 +13,7 @@ use super::binding::{OPEN, TsNs};
 use super::choice;
 use super::leg::{InviteIndex, Invites, Leg};
 use super::media::{Flow, Media, SsrcUse};
-use super::{Announced, Call, Hold, HopIndex, LegIndex, Party, Prefer};
+use super::{Announced, Call, Hold, HopIndex, LegIndex, Party, Prefer, Unrecorded};
 
 /// Packets that an SSRC may send while another of its flow speaks before it is somebody else's: a change of
 /// SSRC overlaps for some packets.
@@ -77,6 +77,7 @@ pub struct Question<'a> {
     /// None of a call that has one.
     pub invites: Option<&'a Invites>,
     pub holds: &'a [Hold],
+    pub unrecorded: &'a [Unrecorded],
     pub prefer: Prefer,
     /// `(from, to)`: media of the first counts as media of the second; port 0 is any.
     pub aliases: &'a [(Endpoint, Endpoint)],
@@ -93,6 +94,7 @@ impl<'a> Question<'a> {
             legs: &call.legs,
             invites: (call.invites.len() > 1).then_some(&call.invites),
             holds: &call.holds,
+            unrecorded: &call.unrecorded,
             prefer,
             aliases,
         }
@@ -372,6 +374,7 @@ mod tests {
             legs: &[],
             invites: None,
             holds: &[],
+            unrecorded: &[],
             prefer: Prefer::Best,
             aliases: &[],
         })

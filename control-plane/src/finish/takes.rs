@@ -82,7 +82,10 @@ pub(super) fn take_row(take: &Take) -> TakeRow {
         number: take.number,
         from: moment(take.from_ns),
         until: moment(take.until_ns),
-        begun_by: take.begun.to_string(),
+        begun_by: take
+            .asked
+            .iter()
+            .fold(take.begun.to_string(), |begun, by| format!("{begun}; {by}")),
         ended_by: take.ended.as_ref().map(Cause::to_string),
     }
 }

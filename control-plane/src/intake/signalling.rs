@@ -131,7 +131,7 @@ impl Signalling {
         };
         if let Some(call) = table.get_mut(seat.call) {
             call.heard_ns = call.heard_ns.max(seen.ts_ns);
-            places.for_each(|(lane, pos)| call.add_message(lane, pos));
+            places.for_each(|(lane, pos)| _ = call.add_message(lane, pos));
         }
     }
 

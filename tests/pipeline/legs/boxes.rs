@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Alice's leg to the box, and the box's to Bob; the box relays media, or leaves them alone.
-fn lines(relays: bool) -> [Line; 2] {
+pub(super) fn lines(relays: bool) -> [Line; 2] {
     let (alice, bob) = (media(1, 4000), media(2, 5000));
     let boxes = [media(10, 6000), media(10, 6002)];
     let [to_box, from_box] =
@@ -21,7 +21,7 @@ fn lines(relays: bool) -> [Line; 2] {
     ]
 }
 
-fn set_up(ensemble: &mut Ensemble, [one, two]: &mut [Line; 2]) {
+pub(super) fn set_up(ensemble: &mut Ensemble, [one, two]: &mut [Line; 2]) {
     ensemble.invite(one);
     ensemble.wait(20);
     ensemble.invite(two);
@@ -32,7 +32,7 @@ fn set_up(ensemble: &mut Ensemble, [one, two]: &mut [Line; 2]) {
     ensemble.answer(one);
 }
 
-fn hang_up(ensemble: &mut Ensemble, [one, two]: &mut [Line; 2]) {
+pub(super) fn hang_up(ensemble: &mut Ensemble, [one, two]: &mut [Line; 2]) {
     ensemble.wait(40);
     ensemble.hang_up(two, Callee);
     ensemble.wait(10);

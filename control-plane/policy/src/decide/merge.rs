@@ -19,18 +19,7 @@ pub fn merged(starts: &Starts, tell: &mut impl Tell) -> Option<Outcome> {
         if next.voices == Voices::Both {
             outcome.voices = Voices::Both;
         }
-        let Form { format, sample_rate, min_s, time_limit_s, url, method, label, media_name } =
-            next.form;
-        let form = &mut outcome.form;
-        form.format = form.format.or(format);
-        form.sample_rate = form.sample_rate.or(sample_rate);
-        form.min_s = form.min_s.min(min_s);
-        form.time_limit_s = form.time_limit_s.zip(time_limit_s).map(|(one, other)| one.max(other));
-        if form.url.is_none() {
-            (form.url, form.method) = (url, method);
-        }
-        form.label = form.label.take().or(label);
-        form.media_name = form.media_name.take().or(media_name);
+        outcome.form.take_in(next.form);
     }
     tell.note(|| described(&outcome));
     Some(outcome)

@@ -11,7 +11,7 @@ use super::super::keys::Keys;
 use super::super::newcomer::{Newcomer, address_text, note_identities};
 use super::super::transfers::{LINGER_NS, PATIENCE_NS, Transfer};
 use super::{Cause, Displaced, Signalling, tag_text};
-use crate::call::joining::Tie;
+use crate::call::joining::{Apart, Tie};
 use crate::call::leg::{Evidence, InviteIndex, Leg, Role};
 use crate::call::number::Number;
 use crate::call::parties::End;
@@ -84,6 +84,12 @@ impl Signalling {
         self.metrics.calls_started.inc();
         if let Some(call) = table.get_mut(slot) {
             call.add_leg(first_leg(newcomer));
+            if ties.first.is_some() {
+                self.metrics.legs_apart.inc();
+                let text =
+                    "a call of its own: the one that it belongs to is as large as a call may be";
+                call.trace.note(at_ns, "limit", text);
+            }
             if let Some(ambiguous) = ties.ambiguous {
                 let text = format!("not joined by {}: several calls fit", ambiguous.by.name());
                 call.trace.note(at_ns, "leg", text);
@@ -100,7 +106,14 @@ impl Signalling {
         at_ns: u64,
         table: &mut CallTable,
     ) -> bool {
-        let Some(moved) = table.merge(tied, invite, tie, at_ns) else { return false };
+        let moved = match table.merge(tied, invite, tie, at_ns) {
+            Ok(moved) => moved,
+            Err(Apart::Settled) => return false,
+            Err(Apart::TooLarge) => {
+                self.metrics.legs_apart.inc();
+                return false;
+            }
+        };
         self.control.forget(moved.from);
         self.metrics.legs_joined.with_label_values(&[tie.by.name()]).inc();
         let Some(call) = table.get(moved.into) else { return false };

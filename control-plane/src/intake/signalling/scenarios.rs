@@ -8,6 +8,7 @@ use earwitness_voip::dialog::Seen;
 use super::super::correlator::Correlation;
 use super::Signalling;
 use crate::call::leg::{Evidence, Said};
+use crate::call::limits::INVITES_MAX;
 use crate::call::parties::End;
 use crate::call::table::{CallTable, Timing};
 use crate::call::{Call, LegIndex, Party};
@@ -230,4 +231,41 @@ fn anonymous_callers_are_not_joined() {
     scene.see((ALICE, BOX), &invite("one", "anonymous;a", "100", ""));
     scene.see((BOX, BOB), &invite("two", "anonymous;m", "200", ""));
     assert_eq!(scene.calls().len(), 2);
+}
+
+/// S10: a call that is as large as a call may be gets no more legs, and two that would be larger together stay two: each
+/// says so, and it is counted.
+#[test]
+fn what_is_too_large_stays_apart() {
+    let header = |name: &str| format!("X-Session-Id: {name}\n");
+    let mut scene = Scene::new();
+    for number in 0..=INVITES_MAX {
+        let (id, from) = (format!("a{number}"), format!("alice{number};a"));
+        scene.see((ALICE, BOX), &invite(&id, &from, "bob", &header("large")));
+    }
+    assert_eq!(scene.calls().len(), 2);
+    assert_eq!(scene.metrics.legs_apart.get(), 1);
+    let told = |call: &Call, what: &str| {
+        call.trace
+            .clone()
+            .into_lines()
+            .any(|line| line.what == "limit" && line.detail.contains(what))
+    };
+    assert!(scene.calls().iter().any(|call| told(call, "as large as a call may be")));
+
+    let mut scene = Scene::new();
+    for (name, from, to) in [("one", ALICE, BOX), ("two", CAROL, BOB)] {
+        for number in 0..INVITES_MAX {
+            let (id, user) = (format!("{name}{number}"), format!("{name}{number};a"));
+            scene.see((from, to), &invite(&id, &user, "x", &header(name)));
+        }
+    }
+    let session = "Session-ID: ab30317f1a784dc48ff824d0d3715d86\n";
+    for (name, from, to) in [("one", BOX, ALICE), ("two", BOB, CAROL)] {
+        let (id, user) = (format!("{name}0"), format!("{name}0;a"));
+        scene.see((from, to), &message("SIP/2.0 200 OK", &id, (&user, "x;b"), "1 INVITE", session));
+    }
+    let calls = scene.calls();
+    assert_eq!((calls.len(), scene.metrics.legs_apart.get()), (2, 1));
+    assert!(calls.iter().all(|call| told(call, "together they are too large for one call")));
 }

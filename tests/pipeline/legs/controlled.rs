@@ -1,0 +1,297 @@
+//! Legs that were recorded, paused and stopped apart, before anything said that they are one conversation (CALL-5, POL-7,
+//! POL-8, CAP-9): what is in the recording, and what is in no file.
+
+use std::ops::Range;
+
+use earwitness_fixtures::call::Frame;
+use earwitness_fixtures::ensemble::{Ensemble, Line};
+use earwitness_fixtures::sdp::Direction;
+use earwitness_fixtures::spec::Party::{Callee, Caller};
+use earwitness_fixtures::spec::SCENE_START_NS;
+use earwitness_tests::needles::Needles;
+use earwitness_tests::program::{Container, Replayed};
+
+use super::boxes::{hang_up, lines, set_up};
+use super::{
+    ALICE, BOB, CAROL, LEFT, MS, MUSIC, RIGHT, Sound, brief, joined_by, media, only_call, sip, text,
+};
+
+const ALLOW: &str = "[control]\nallow = [\"10.9.0.0/24\"]\n";
+const SESSION: &str = "ab30317f1a784dc48ff824d0d3715d86;remote=00000000000000000000000000000000";
+
+/// What makes the two legs one.
+#[derive(Debug, Clone, Copy)]
+enum Later {
+    /// A header of an INVITE in the dialog.
+    Header,
+    /// A 2xx: until then the caller heard the other side only, as early media.
+    Answer,
+}
+
+/// A command about the session of a leg.
+fn word(ensemble: &mut Ensemble, line: &Line, operation: &str, session: &str) {
+    let body = format!(r#"{{"operation":"{operation}","session_id":"{session}"}}"#);
+    ensemble.message(line, Caller, "application/x-media-control+json", &body);
+}
+
+/// Two legs through a box that nobody can tell to be one, and what is said on them for nine seconds.
+struct Apart {
+    ensemble: Ensemble,
+    legs: [Line; 2],
+    later: Later,
+    begin_ms: u64,
+}
+
+const TALK_MS: u64 = 9_000;
+
+impl Apart {
+    fn new(later: Later) -> Self {
+        let mut ensemble = Ensemble::default();
+        let [one, two] = lines(true);
+        let mut legs = [one.with("X-Session-Id", "one"), two.with("X-Session-Id", "two")];
+        legs[1].uris = ["sip:main@10.9.0.2".to_owned(), "sip:desk@10.9.0.2".to_owned()];
+        legs[1].hosts[0] = sip(11);
+        match later {
+            Later::Header => set_up(&mut ensemble, &mut legs),
+            Later::Answer => {
+                ensemble.invite(&mut legs[0]);
+                legs[1].later.push(("Session-ID", SESSION.to_owned()));
+                ensemble.call(&mut legs[1]);
+            }
+        }
+        let begin_ms = ensemble.now_ms();
+        let all = begin_ms..begin_ms + TALK_MS;
+        for (line, late_ms) in legs.iter().zip([0, 7]) {
+            ensemble.say(BOB, (line.media[1], line.media[0]), all.clone(), late_ms);
+            if line.call_id == legs[1].call_id || matches!(later, Later::Header) {
+                ensemble.say(ALICE, (line.media[0], line.media[1]), all.clone(), late_ms);
+            }
+        }
+        Self { ensemble, legs, later, begin_ms }
+    }
+
+    /// Time comes to so many ms of what is said.
+    fn until(&mut self, ms: u64) -> &mut Self {
+        let now_ms = self.ensemble.now_ms();
+        self.ensemble.wait(self.begin_ms + ms - now_ms);
+        self
+    }
+
+    fn word(&mut self, leg: usize, operation: &str) {
+        let session = ["one", "two"][leg];
+        word(&mut self.ensemble, &self.legs[leg], operation, session);
+    }
+
+    /// It turns out that the legs are one.
+    fn join(&mut self) {
+        let Self { ensemble, legs, later, .. } = self;
+        match later {
+            Later::Header => {
+                for line in legs {
+                    line.later.push(("Session-ID", SESSION.to_owned()));
+                    ensemble.reinvite(line, Caller, Direction::SendRecv);
+                }
+            }
+            Later::Answer => {
+                legs[0].later.push(("Session-ID", SESSION.to_owned()));
+                ensemble.answer(&mut legs[0]);
+            }
+        }
+    }
+
+    /// The rest of it, and what was said between.
+    fn play(mut self, hidden: Range<u64>) -> (Replayed, Needles) {
+        self.until(TALK_MS);
+        hang_up(&mut self.ensemble, &mut self.legs);
+        let begin_ms = self.begin_ms;
+        replayed(self.ensemble, begin_ms + hidden.start..begin_ms + hidden.end)
+    }
+
+    fn ms(&self, ms: Range<u64>) -> Range<u64> {
+        self.begin_ms + ms.start..self.begin_ms + ms.end
+    }
+}
+
+fn replayed(ensemble: Ensemble, hidden_ms: Range<u64>) -> (Replayed, Needles) {
+    let frames = ensemble.frames();
+    let hidden = SCENE_START_NS + hidden_ms.start * MS..SCENE_START_NS + hidden_ms.end * MS;
+    let is_hidden = |frame: &&Frame| hidden.contains(&frame.ts_ns);
+    let secret = Needles::of_frames(frames.iter().filter(is_hidden).cloned());
+    (Replayed::of(frames.into_iter(), Container::default(), Some(ALLOW)), secret)
+}
+
+#[track_caller]
+fn is_in_no_file(secret: &Needles, replayed: &Replayed) {
+    assert!(secret.count() > 50, "{}", secret.count());
+    for (path, found) in secret.found_below(&replayed.data_dir()) {
+        assert_eq!(found, 0, "{} has {found} pieces of the secret", path.display());
+    }
+}
+
+/// POL-8, CAP-9: one leg was paused and resumed before it was known that the other says the same: it is silent there,
+/// and what was written of the other is destroyed.
+#[test]
+fn paused_on_one_leg() {
+    for later in [Later::Header, Later::Answer] {
+        let mut play = Apart::new(later);
+        play.until(2_000).word(1, "pause");
+        play.until(4_000).word(1, "resume");
+        play.until(6_000).join();
+        let [before, paused, after] =
+            [0..2_000, 2_000..4_000, 4_000..TALK_MS].map(|ms| play.ms(ms));
+        let (replayed, secret) = play.play(2_030..3_970);
+        let call = only_call(&replayed);
+        assert_eq!(joined_by(call), ["-", "session_id"], "{later:?} {}", brief(call));
+        let sound = Sound::of(&replayed, call);
+        for (side, voice) in [(LEFT, ALICE), (RIGHT, BOB)] {
+            sound.has(side, voice, before.clone());
+            sound.is_silent(side, paused.start + 60..paused.end - 60);
+            sound.has(side, voice, after.clone());
+        }
+        let hidden = replayed.recordings[0]["hidden"].as_array().expect("a list");
+        assert_eq!(hidden.len(), 1, "{hidden:?}");
+        is_in_no_file(&secret, &replayed);
+    }
+}
+
+/// POL-8: each leg was paused in its time, the second still is when they become one: one word ends it.
+#[test]
+fn paused_on_both_legs() {
+    let mut play = Apart::new(Later::Header);
+    play.until(1_000).word(0, "pause");
+    play.until(2_500).word(0, "resume");
+    play.until(3_000).word(1, "pause");
+    play.until(5_000).join();
+    play.until(6_500).word(0, "resume");
+    let spoken = [0..1_000, 2_500..3_000, 6_500..TALK_MS].map(|ms| play.ms(ms));
+    let silent = [1_000..2_500, 3_000..6_500].map(|ms| play.ms(ms));
+    let (replayed, secret) = play.play(3_030..6_470);
+    let call = only_call(&replayed);
+    let sound = Sound::of(&replayed, call);
+    for stretch in spoken {
+        sound.has(LEFT, ALICE, stretch.clone());
+        sound.has(RIGHT, BOB, stretch);
+    }
+    for stretch in silent {
+        sound.is_silent(LEFT, stretch.start + 60..stretch.end - 60);
+        sound.is_silent(RIGHT, stretch.start + 60..stretch.end - 60);
+    }
+    is_in_no_file(&secret, &replayed);
+}
+
+/// POL-7: one leg was stopped and begun again while the other was recorded: the conversation is one recording, in which
+/// nothing is missing and nothing is twice.
+#[test]
+fn stopped_and_begun_on_one_leg() {
+    for (leg, later) in [(0, Later::Header), (1, Later::Header)] {
+        let mut play = Apart::new(later);
+        play.until(2_000).word(leg, "stop");
+        play.until(4_000).word(leg, "start");
+        play.until(6_000).join();
+        // The box is late by some milliseconds: each stretch is of one leg.
+        let all = [0..2_000, 2_000..4_000, 4_000..TALK_MS].map(|ms| play.ms(ms));
+        let (replayed, _) = play.play(0..1);
+        let call = only_call(&replayed);
+        let sound = Sound::of(&replayed, call);
+        for stretch in all {
+            sound.has(LEFT, ALICE, stretch.clone());
+            sound.has(RIGHT, BOB, stretch);
+        }
+        assert!((8_900..9_100).contains(&sound.wav.duration_ms()), "{}", brief(call));
+        assert_eq!(replayed.recordings[0]["take"]["number"], 1);
+    }
+}
+
+/// POL-7: who stopped one leg has stopped the conversation, from when it is known to be one; what the other leg has until
+/// then stays.
+#[test]
+fn stopped_on_one_leg() {
+    for leg in [0, 1] {
+        let mut play = Apart::new(Later::Header);
+        play.until(1_000).word(leg, "stop");
+        play.until(5_000).join();
+        let kept = [0..1_000, 1_000..5_000].map(|ms| play.ms(ms));
+        let (replayed, secret) = play.play(5_060..TALK_MS);
+        let call = only_call(&replayed);
+        let sound = Sound::of(&replayed, call);
+        for stretch in kept {
+            sound.has(LEFT, ALICE, stretch.clone());
+            sound.has(RIGHT, BOB, stretch);
+        }
+        let length_ms = sound.wav.duration_ms();
+        assert!((4_950..5_060).contains(&length_ms), "{length_ms} ms\n{}", brief(call));
+        assert_eq!(text(&replayed.recordings[0], "end_reason"), "stopped_by_message");
+        is_in_no_file(&secret, &replayed);
+    }
+}
+
+/// CALL-5: an attended transfer inside a box joins two conversations that were recorded by themselves: the consultation
+/// stays recorded, but where it was paused.
+#[test]
+fn a_consultation_that_was_paused() {
+    let mut ensemble = Ensemble::default();
+    let leg = |name: &str, users, hosts: [u8; 2], ports: [u16; 2]| {
+        let ends = [media(hosts[0], ports[0]), media(hosts[1], ports[1])];
+        Line::new(name, users, hosts.map(sip), ends)
+    };
+    let mut alice = leg("alice-box", ["alice", "bob"], [1, 10], [4000, 6000]);
+    let mut bob = leg("box-bob", ["alice", "bob"], [10, 2], [6002, 4000]);
+    let mut asks =
+        leg("bob-box", ["bob", "carol"], [2, 10], [4002, 6004]).with("X-Session-Id", "asks");
+    let mut carol = leg("box-carol", ["bob", "carol"], [10, 3], [6006, 4000]);
+    let both = |ensemble: &mut Ensemble, lines: [&Line; 2], voices: [u64; 2], ms: u64| {
+        let stretch = ensemble.now_ms()..ensemble.now_ms() + ms;
+        ensemble.talk(lines[0], voices, ms, 5);
+        ensemble.talk(lines[1], voices, ms, 0);
+        stretch
+    };
+    let set_up = |ensemble: &mut Ensemble, one: &mut Line, other: &mut Line| {
+        ensemble.invite(one);
+        ensemble.wait(10);
+        ensemble.invite(other);
+        ensemble.wait(200);
+        ensemble.answer(other);
+        ensemble.answer(one);
+    };
+    set_up(&mut ensemble, &mut alice, &mut bob);
+    let before = both(&mut ensemble, [&alice, &bob], [ALICE, BOB], 1_500);
+    ensemble.wait(1_500);
+    ensemble.reinvite(&mut bob, Callee, Direction::SendOnly);
+    let held = ensemble.now_ms()..ensemble.now_ms() + 5_000;
+    ensemble.say(MUSIC, (alice.media[1], alice.media[0]), held, 0);
+    set_up(&mut ensemble, &mut asks, &mut carol);
+    let asked = both(&mut ensemble, [&asks, &carol], [BOB, CAROL], 4_500);
+    ensemble.wait(1_000);
+    word(&mut ensemble, &asks, "pause", "asks");
+    let paused = ensemble.now_ms()..ensemble.now_ms() + 2_000;
+    ensemble.wait(2_000);
+    word(&mut ensemble, &asks, "resume", "asks");
+    let resumed = ensemble.now_ms()..asked.end;
+    ensemble.wait(1_500);
+    let replaces = asks.replaces(Callee);
+    let escaped = replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
+    ensemble.refer(&mut bob, Callee, &format!("sip:carol@10.9.0.10?Replaces={escaped}"), 202);
+    ensemble.notify(&mut bob, Caller, 200);
+    ensemble.hang_up(&mut bob, Callee);
+    ensemble.hang_up(&mut asks, Callee);
+    let after = both(&mut ensemble, [&alice, &carol], [ALICE, CAROL], 1_500);
+    ensemble.wait(1_540);
+    ensemble.hang_up(&mut carol, Callee);
+    ensemble.hang_up(&mut alice, Callee);
+    let (replayed, secret) = replayed(ensemble, paused.start + 30..paused.end - 30);
+    let call = only_call(&replayed);
+    let sound = Sound::of(&replayed, call);
+    for (stretch, left, right) in [
+        (before, ALICE, BOB),
+        (asked.start..paused.start, CAROL, BOB),
+        (resumed, CAROL, BOB),
+        (after, ALICE, CAROL),
+    ] {
+        sound.has(LEFT, left, stretch.start + 40..stretch.end - 40);
+        sound.has(RIGHT, right, stretch.start + 40..stretch.end - 40);
+    }
+    for side in [LEFT, RIGHT] {
+        sound.is_silent(side, paused.start + 60..paused.end - 60);
+    }
+    is_in_no_file(&secret, &replayed);
+}
