@@ -340,6 +340,36 @@ fn paused_by_a_call_to_the_code() {
     check_pause(&play, &replayed, &(play.at(3_000)..play.at(8_000)), "dialled");
 }
 
+/// POL-8: a tenant's own codes are dialled, too; the general ones, and those of other tenants, are numbers like any others
+/// for its people.
+#[test]
+fn paused_by_a_call_to_a_tenants_code() {
+    let policy = serde_json::json!({ "tenants": [
+        { "id": "acme", "catch_all": true,
+          "call_recording": { "account": { "any": { "any": { "enabled": true } } } },
+          "on_demand": { "feature_codes": { "pause": "*7", "resume": "*8" } } },
+        { "id": "other", "on_demand": { "feature_codes": { "pause": "*5" } } } ] });
+    let folder = tempfile::tempdir().expect("there is room");
+    let file = folder.path().join("policy.json");
+    std::fs::write(&file, policy.to_string()).expect("the test's folder can be written");
+    let config = format!("[recording]\ndefault = \"none\"\n[policy]\nfiles = [{file:?}]\n{ALLOW}");
+    let dialling = |codes: &[(u64, &str)]| {
+        let mut play = Play::new();
+        for (number, (ms, code)) in (31..).zip(codes) {
+            let text = play.request("INVITE", false, number, ("text/plain", ""));
+            play.send(*ms, &text.replacen("sip:pbx@", &format!("sip:{code}@"), 1));
+        }
+        play
+    };
+    let play = dialling(&[(3_000, "*7"), (8_000, "*8")]);
+    let replayed = play.replay(&config);
+    check_pause(&play, &replayed, &(play.at(3_000)..play.at(8_000)), "dialled");
+    let play = dialling(&[(3_000, "*48"), (5_000, "*5")]);
+    let replayed = play.replay(&config);
+    assert_eq!(replayed.calls.len(), 3, "calls like any others: {:#?}", replayed.calls);
+    assert!(replayed.recordings.iter().all(|row| row["hidden"] == serde_json::json!([])));
+}
+
 /// POL-8: MESSAGE out of a dialog, with the session's id.
 #[test]
 fn paused_by_message() {

@@ -44,13 +44,18 @@ pub fn call(command: &CallCommand) -> Result<(), CallError> {
         side: side.map(|side| side.word().to_owned()),
     };
     let answer = ask(order, &request)?;
+    let several = match answer.calls.as_slice() {
+        calls @ [_, _, ..] => format!(" ({} calls: {})", calls.len(), calls.join(", ")),
+        _ => String::new(),
+    };
     match answer.result.as_str() {
         "done" => {
-            println!("call {}: {operation}: done", order.id);
+            println!("call {}: {operation}: done{several}", order.id);
             Ok(())
         }
         "unchanged" => {
-            println!("call {}: {operation}: {}", order.id, answer.reason.unwrap_or_default());
+            let reason = answer.reason.unwrap_or_default();
+            println!("call {}: {operation}: {reason}{several}", order.id);
             Ok(())
         }
         _ => {

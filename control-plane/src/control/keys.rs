@@ -109,6 +109,12 @@ impl<P: Hash + Eq + Copy> Keypads<P> {
         Some(Pressed { operation, keys })
     }
 
+    /// What was pressed at one place was pressed at another; none: it is forgotten.
+    pub fn moved(&mut self, place: impl Fn(P) -> Option<P>) {
+        let pads = std::mem::take(&mut self.pads);
+        self.pads = pads.into_iter().filter_map(|(of, pad)| Some((place(of)?, pad))).collect();
+    }
+
     /// Forgets what fits `over`.
     pub fn forget(&mut self, over: impl Fn(&P) -> bool) {
         self.pads.retain(|place, _| !over(place));

@@ -14,6 +14,8 @@ pub const REPEATED_NS: u64 = 1_500_000_000;
 pub const RECENT_MAX: usize = 1024;
 /// Session ids that are known; past it those of calls to come are not.
 pub const SESSIONS_MAX: usize = 1 << 18;
+/// Session ids of one call: of each of its legs there may be a few.
+pub const SESSIONS_PER_CALL_MAX: usize = 64;
 /// Longest session id.
 pub const SESSION_BYTES_MAX: usize = 256;
 /// Calls to a feature code that are remembered, so that their further messages are no call.
@@ -21,4 +23,5 @@ pub const DIALLED_MAX: usize = 1024;
 /// Silence kept around a key: what a detector needs to be sure of it.
 pub const KEY_MARGIN_NS: u64 = 60_000_000;
 
+const _: () = assert!(SESSIONS_PER_CALL_MAX >= crate::call::limits::INVITES_MAX);
 const _: () = assert!(CODE_KEYS_MAX < u8::MAX as usize);

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`operation`], [`request`], [`keys`] | the words: operations, bodies of MESSAGE, feature codes |
 //! | [`network`] | who is obeyed |
+//! | `sessions` | which calls a session id names |
 //! | [`party`] | events and tones in a party's media |
 //! | [`note`] | what the log remembers of commands that are not in it as packets |
 //!
@@ -18,6 +19,7 @@ pub mod note;
 pub mod operation;
 mod party;
 pub mod request;
+mod sessions;
 mod signalling;
 
 use std::collections::VecDeque;
@@ -28,6 +30,7 @@ use earwitness_policy::Answer;
 
 use crate::call::change::Change;
 use crate::call::coverage::{BEGINNING, By, Cause, Terms, Unchanged};
+use crate::call::joining::Moved;
 use crate::call::table::CallTable;
 use crate::call::{Call, CallSlot, Party};
 use crate::metrics::Metrics;
@@ -38,7 +41,8 @@ use note::Notes;
 pub use operation::Operation;
 pub use party::Heard;
 use party::Streams;
-use signalling::Sessions;
+use sessions::Sessions;
+use signalling::Messages;
 
 /// Which party's commands count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -158,6 +162,14 @@ impl Outcome {
     }
 }
 
+/// What came of a command of the machine's own people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obeyed {
+    pub outcome: Outcome,
+    /// Ids of the calls that it was for.
+    pub calls: Vec<String>,
+}
+
 /// Where keys are pressed: each way and stream by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Pad {
@@ -193,6 +205,7 @@ pub struct Control {
     keypads: Keypads<Pad>,
     streams: Streams,
     sessions: Sessions,
+    messages: Messages,
     recent: VecDeque<Recent>,
     pub notes: Notes,
     metrics: Arc<Metrics>,
@@ -206,6 +219,7 @@ impl Control {
             keypads: Keypads::default(),
             streams: Streams::default(),
             sessions: Sessions::default(),
+            messages: Messages::default(),
             recent: VecDeque::new(),
             notes: Notes::default(),
             metrics,
@@ -232,22 +246,36 @@ impl Control {
         if self.settings.tones { party::TONE_TYPES } else { 0 }
     }
 
-    /// A command of the machine's own people, for the call that has this id or Call-ID, or whose id begins so. It is
-    /// noted for who reads the log again.
-    pub fn command(&mut self, id: &str, command: &Command, table: &mut CallTable) -> Outcome {
-        let slot = match open_call(table, id) {
-            Ok(slot) => slot,
+    /// A command of the machine's own people, for the call that has this id or Call-ID, or whose id begins so; or for all
+    /// that have this session id. It is noted for who reads the log again.
+    pub fn command(&mut self, id: &str, command: &Command, table: &mut CallTable) -> Obeyed {
+        let slots = match open_call(table, id) {
+            Ok(slot) => vec![slot],
             Err(refusal) => {
-                let outcome = Outcome::Refused(refusal);
-                self.tell(command, outcome, None);
-                return outcome;
+                let named = self.sessions.of(id).to_vec();
+                if named.is_empty() {
+                    let outcome = Outcome::Refused(refusal);
+                    self.tell(command, outcome, None);
+                    return Obeyed { outcome, calls: Vec::new() };
+                }
+                named
             }
         };
-        let outcome = self.obey(slot, command, table);
-        if let (Outcome::Done, Some(call)) = (outcome, table.get(slot)) {
-            self.notes.add(&call.id, command);
+        tell_several(&slots, command, table);
+        let mut obeyed = Obeyed { outcome: Outcome::Repeated, calls: Vec::new() };
+        for slot in slots {
+            let outcome = self.obey(slot, command, table);
+            let Some(call) = table.get(slot) else { continue };
+            if outcome == Outcome::Done {
+                self.notes.add(&call.id, command);
+            }
+            // Of several, what was done counts.
+            if obeyed.outcome != Outcome::Done {
+                obeyed.outcome = outcome;
+            }
+            obeyed.calls.push(call.id.clone());
         }
-        outcome
+        obeyed
     }
 
     /// A note of the log: what another process did is done here, too.
@@ -256,6 +284,26 @@ impl Control {
             && let Ok(slot) = open_call(table, &id)
         {
             self.obey(slot, &command, table);
+        }
+    }
+
+    /// A call has become a part of another: who named it names that one, and a code that is half pressed goes on.
+    pub fn moved(&mut self, moved: &Moved, table: &mut CallTable) {
+        let Moved { from, into, turned, .. } = *moved;
+        if self.sessions.moved(from, into).is_err()
+            && let Some(call) = table.get_mut(into)
+        {
+            call.trace.note(call.heard_ns, "limit", TOO_MANY_SESSIONS);
+        }
+        self.streams.moved(from, into);
+        let side = |party: Party| if turned { party.other() } else { party };
+        self.keypads.moved(|pad| match pad.slot == from {
+            true => Some(Pad { slot: into, party: side(pad.party), ..pad }),
+            false => Some(pad),
+        });
+        for known in self.recent.iter_mut().filter(|known| known.slot == from) {
+            known.slot = into;
+            known.party = known.party.map(side);
         }
     }
 
@@ -417,12 +465,26 @@ impl Control {
     }
 }
 
+const TOO_MANY_SESSIONS: &str = "a session id does not name this call: too many are known";
+
 /// The one call in progress that is meant.
 fn open_call(table: &CallTable, id: &str) -> Result<CallSlot, Refusal> {
     let open = table.iter().filter(|call| call.ended_ns.is_none());
-    let mut meant = open.filter(|call| call.call_id == id || call.id.starts_with(id));
+    let mut meant = open.filter(|call| call.is_called(id));
     let first = meant.next().filter(|_| !id.is_empty()).ok_or(Refusal::UnknownCall)?;
     if meant.next().is_some() { Err(Refusal::Ambiguous) } else { Ok(first.slot) }
+}
+
+/// Where a session is of several calls, the trace of each says so.
+fn tell_several(calls: &[CallSlot], command: &Command, table: &mut CallTable) {
+    let (operation, count) = (command.operation.name(), calls.len());
+    for slot in calls.iter().filter(|_| count > 1) {
+        if let Some(call) = table.get_mut(*slot) {
+            let text =
+                format!("{operation}: {count} calls have this session id: it is for all of them");
+            call.trace.note(command.at_ns, "control", text);
+        }
+    }
 }
 
 /// Keys of one code may be seen by several ways.

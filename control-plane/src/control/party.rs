@@ -63,6 +63,17 @@ pub(super) struct Streams {
 }
 
 impl Streams {
+    /// A call has become a part of another. Most calls are listened to by nobody.
+    pub(super) fn moved(&mut self, from: CallSlot, into: CallSlot) {
+        let own: Vec<u64> =
+            self.streams.keys().filter(|(of, _)| *of == from).map(|(_, stream)| *stream).collect();
+        for stream in own {
+            if let Some(state) = self.streams.remove(&(from, stream)) {
+                self.streams.insert((into, stream), state);
+            }
+        }
+    }
+
     pub(super) fn forget(&mut self, slot: CallSlot) {
         self.streams.retain(|(of, _), _| *of != slot);
     }

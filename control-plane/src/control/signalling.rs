@@ -1,25 +1,25 @@
 //! Commands in SIP: MESSAGE with a body, INVITE to a feature code, digits of INFO.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use earwitness_voip::dialog::Seen;
 use earwitness_voip::sip::{self, Message, Method, StartLine};
 
 use super::keys::Key;
-use super::limits::{DIALLED_MAX, RECENT_MAX, SESSION_BYTES_MAX, SESSIONS_MAX};
+use super::limits::{DIALLED_MAX, RECENT_MAX};
 use super::request::{self, NoRequest, Request, who};
-use super::{Command, Control, Operation, Origin, Pad, Refusal};
+use super::{
+    Command, Control, Operation, Origin, Pad, Refusal, TOO_MANY_SESSIONS, sessions, tell_several,
+};
 use crate::call::coverage::{By, Wanted};
 use crate::call::table::CallTable;
 use crate::call::{Call, CallSlot, Digit, Party};
 
-/// Which calls have a session id, and which messages were seen already.
+/// Which messages were seen already.
 #[derive(Debug, Default)]
-pub(super) struct Sessions {
-    by_id: HashMap<String, Vec<CallSlot>>,
-    by_call: HashMap<CallSlot, String>,
+pub(super) struct Messages {
     /// Commands that were heard: each is sent again, and seen at several hops.
     heard: VecDeque<HeardOnce>,
     /// Call-IDs of calls to a feature code.
@@ -35,28 +35,7 @@ struct HeardOnce {
     obeyed: bool,
 }
 
-impl Sessions {
-    pub(super) fn forget(&mut self, slot: CallSlot) {
-        let Some(id) = self.by_call.remove(&slot) else { return };
-        if let Some(calls) = self.by_id.get_mut(&id) {
-            calls.retain(|known| *known != slot);
-            if calls.is_empty() {
-                self.by_id.remove(&id);
-            }
-        }
-    }
-
-    fn add(&mut self, id: &[u8], slot: CallSlot) {
-        let id = sip::text(id.trim_ascii());
-        let known = self.by_call.get(&slot);
-        let fits = !id.is_empty() && id.len() <= SESSION_BYTES_MAX;
-        if !fits || known.is_some() || self.by_call.len() >= SESSIONS_MAX {
-            return;
-        }
-        self.by_id.entry(id.clone().into_owned()).or_default().push(slot);
-        self.by_call.insert(slot, id.into_owned());
-    }
-
+impl Messages {
     /// Whether a command is heard for the first time: not from this peer before, nor obeyed at another hop.
     fn is_new(&mut self, message: &Message<'_>, peer: IpAddr) -> bool {
         let tag = message.from().tag.unwrap_or_default();
@@ -82,25 +61,32 @@ impl Sessions {
     }
 }
 
+/// The digits that an INVITE asks for, if it begins a call.
+fn dialled_number(message: &Message<'_>) -> Option<Vec<u8>> {
+    let StartLine::Request { method: Method::Invite, uri } = message.start else { return None };
+    let begins = message.to().tag.is_none();
+    sip::SipUri::parse(uri).filter(|_| begins)?.user.map(unescaped)
+}
+
 impl Control {
     /// A call to a feature code, which is a command and no call: true if the message was of one.
     pub fn dialled(&mut self, seen: Seen, message: &Message<'_>, table: &mut CallTable) -> bool {
-        if self.sessions.dialled.iter().any(|known| known == message.call_id()) {
+        if self.messages.dialled.iter().any(|known| known == message.call_id()) {
             return true;
         }
-        let StartLine::Request { method: Method::Invite, uri } = message.start else {
-            return false;
-        };
-        if message.to().tag.is_some() {
+        let Some(number) = dialled_number(message) else { return false };
+        let is_code = self.settings.codes.dialled(&number).is_some()
+            || table.rules().policy.is_feature_code(&number);
+        // Most numbers are nobody's code: then who dials need not be looked for.
+        if !is_code {
             return false;
         }
-        let user = sip::SipUri::parse(uri).and_then(|uri| uri.user);
-        let Some(operation) = user.and_then(|user| self.settings.codes.dialled(&unescaped(user)))
-        else {
-            return false;
-        };
         let caller = who(message);
         let found = caller.as_deref().and_then(|caller| call_of(table, caller));
+        let dialler = (caller.as_deref(), seen.src);
+        let Some(operation) = self.dialled_code(&number, found, dialler, table) else {
+            return false;
+        };
         let peer = seen.src.ip();
         let command = Command {
             operation,
@@ -116,19 +102,42 @@ impl Control {
         let slot = match admitted.and_then(|()| slot.ok_or(Refusal::UnknownCall)) {
             Ok(slot) => slot,
             Err(refusal) => {
-                if self.sessions.is_new(message, peer) {
+                if self.messages.is_new(message, peer) {
                     self.refuse(slot, &command, refusal, table);
                 }
                 // Somebody calls that number: it is a call like any other.
                 return false;
             }
         };
-        if self.sessions.dialled.len() == DIALLED_MAX {
-            self.sessions.dialled.pop_front();
+        if self.messages.dialled.len() == DIALLED_MAX {
+            self.messages.dialled.pop_front();
         }
-        self.sessions.dialled.push_back(message.call_id().to_vec());
+        self.messages.dialled.push_back(message.call_id().to_vec());
         self.obey(slot, &command, table);
         true
+    }
+
+    /// What the number means: by the codes of the call that is meant, as if it were pressed there, and by those of the
+    /// tenant of who dials.
+    fn dialled_code(
+        &self,
+        number: &[u8],
+        call: Option<(CallSlot, Party)>,
+        (caller, from): (Option<&str>, SocketAddr),
+        table: &CallTable,
+    ) -> Option<Operation> {
+        let of_call = call.map(|(slot, _)| self.codes_of(slot, table));
+        let of_tenant = || {
+            let rules = table.rules();
+            let tenant = rules.policy.tenant_of_caller(caller?, from)?;
+            Some(self.settings.codes.with(&rules.policy.on_demand(tenant).0.feature_codes))
+        };
+        let meant = of_call.as_ref().and_then(|codes| codes.dialled(number));
+        meant.or_else(|| match (of_tenant(), &of_call) {
+            (Some(codes), _) => codes.dialled(number),
+            (None, None) => self.settings.codes.dialled(number),
+            (None, Some(_)) => None,
+        })
     }
 
     /// A message, and the call whose dialog it is in.
@@ -140,7 +149,7 @@ impl Control {
         table: &mut CallTable,
     ) {
         match message.method() {
-            Method::Invite => self.learn_session(message, slot),
+            Method::Invite => self.learn_sessions(message, slot, table),
             Method::Message if message.is_request() => {
                 if let Some(read) = request::read(message) {
                     self.request(seen, message, slot, read, table);
@@ -150,14 +159,22 @@ impl Control {
         }
     }
 
-    fn learn_session(&mut self, message: &Message<'_>, slot: Option<CallSlot>) {
+    fn learn_sessions(
+        &mut self,
+        message: &Message<'_>,
+        slot: Option<CallSlot>,
+        table: &mut CallTable,
+    ) {
         if self.settings.allow.is_empty() || !matches!(message.status(), None | Some(200..=299)) {
             return;
         }
         let Some(slot) = slot else { return };
-        let header = self.settings.session_header.clone();
-        if let Some(id) = message.header_by_name(header.as_bytes()).next() {
-            self.sessions.add(id, slot);
+        for id in sessions::named(message, &self.settings.session_header) {
+            if self.sessions.add(id, slot).is_err()
+                && let Some(call) = table.get_mut(slot)
+            {
+                call.trace.note(call.heard_ns, "limit", TOO_MANY_SESSIONS);
+            }
         }
     }
 
@@ -170,7 +187,7 @@ impl Control {
         table: &mut CallTable,
     ) {
         let peer = seen.src.ip();
-        if !self.sessions.is_new(message, peer) {
+        if !self.messages.is_new(message, peer) {
             return;
         }
         let (request, malformed) = match read {
@@ -181,7 +198,7 @@ impl Control {
                 (none, true)
             }
         };
-        let slots = self.meant(slot, request.session_id.as_deref());
+        let slots = self.meant(slot, request.session_id.as_deref(), message);
         let caller = who(message);
         let party = |slot: CallSlot| party_of(table.get(slot)?, message, caller.as_deref());
         let parties: Vec<(CallSlot, Option<Party>)> =
@@ -195,30 +212,47 @@ impl Control {
             who: caller.clone(),
             from: Some(peer.to_string()),
         };
-        let first = parties.first().and_then(|(_, party)| *party);
-        let refusal = match self.admit(peer, first) {
+        let refusal = match (self.admit(peer, None), parties.is_empty()) {
             _ if malformed => Some(Refusal::Malformed),
-            Err(Refusal::NotAllowed) => Some(Refusal::NotAllowed),
-            _ if parties.is_empty() => Some(Refusal::UnknownSession),
-            Err(refusal) => Some(refusal),
-            Ok(()) => None,
+            (Err(Refusal::NotAllowed), _) => Some(Refusal::NotAllowed),
+            (_, true) => Some(Refusal::UnknownSession),
+            _ => None,
         };
         if let Some(refusal) = refusal {
-            self.refuse(slots.first().copied(), &command(first), refusal, table);
+            let (slot, party) = parties.first().copied().unzip();
+            self.refuse(slot, &command(party.flatten()), refusal, table);
             return;
         }
-        self.sessions.obeyed();
+        tell_several(&slots, &command(None), table);
         for (slot, party) in parties {
-            self.obey(slot, &command(party), table);
+            match self.admit(peer, party) {
+                Ok(()) => {
+                    self.messages.obeyed();
+                    self.obey(slot, &command(party), table);
+                }
+                Err(refusal) => self.refuse(Some(slot), &command(party), refusal, table),
+            }
         }
     }
 
-    /// The calls that are meant: that of the dialog, or all of the session.
-    fn meant(&self, slot: Option<CallSlot>, session_id: Option<&str>) -> Vec<CallSlot> {
+    /// The calls that are meant: that of the dialog, or all of the session, which the body or a header names.
+    fn meant(
+        &self,
+        slot: Option<CallSlot>,
+        session_id: Option<&str>,
+        message: &Message<'_>,
+    ) -> Vec<CallSlot> {
         match (slot, session_id) {
             (Some(slot), _) => vec![slot],
-            (None, Some(id)) => self.sessions.by_id.get(id.trim()).cloned().unwrap_or_default(),
-            (None, None) => Vec::new(),
+            (None, Some(id)) => self.sessions.of(id).to_vec(),
+            (None, None) => {
+                let ids = sessions::named(message, &self.settings.session_header);
+                let named = ids.iter().map(|id| self.sessions.of(id));
+                named
+                    .into_iter()
+                    .find(|calls| !calls.is_empty())
+                    .map_or_else(Vec::new, <[_]>::to_vec)
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::Party;
 use crate::call::coverage::By;
-use crate::control::{Command, Operation, Outcome};
+use crate::control::{Command, Obeyed, Operation};
 
 /// Owner and group may connect.
 const MODE: u32 = 0o660;
@@ -36,7 +36,7 @@ pub fn path(data_dir: &Path) -> PathBuf {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     pub operation: String,
-    /// Id of the call, or its beginning, or the Call-ID.
+    /// Id of the call, or its beginning, or the Call-ID; or a session id, which may be of several calls.
     pub call: String,
     /// Whom to mask: `caller` or `callee`; both unless said.
     #[serde(default)]
@@ -49,11 +49,15 @@ pub struct Answer {
     /// `done`, `unchanged` or `refused`.
     pub result: String,
     pub reason: Option<String>,
+    /// Ids of the calls that it was for.
+    #[serde(default)]
+    pub calls: Vec<String>,
 }
 
-impl From<Outcome> for Answer {
-    fn from(outcome: Outcome) -> Self {
-        Self { result: outcome.name().to_owned(), reason: outcome.reason().map(str::to_owned) }
+impl From<Obeyed> for Answer {
+    fn from(Obeyed { outcome, calls }: Obeyed) -> Self {
+        let reason = outcome.reason().map(str::to_owned);
+        Self { result: outcome.name().to_owned(), reason, calls }
     }
 }
 
@@ -88,7 +92,7 @@ impl Desk {
     }
 
     /// Lets `obey` answer what was asked since the last time.
-    pub(super) fn serve(&mut self, now_ns: u64, mut obey: impl FnMut(&str, &Command) -> Outcome) {
+    pub(super) fn serve(&mut self, now_ns: u64, mut obey: impl FnMut(&str, &Command) -> Obeyed) {
         while self.guests.len() < GUESTS_MAX
             && let Ok((stream, _)) = self.listener.accept()
         {
@@ -110,7 +114,7 @@ impl Drop for Desk {
 
 impl Guest {
     /// Whether it stays.
-    fn serve(&mut self, now_ns: u64, obey: &mut impl FnMut(&str, &Command) -> Outcome) -> bool {
+    fn serve(&mut self, now_ns: u64, obey: &mut impl FnMut(&str, &Command) -> Obeyed) -> bool {
         let mut bytes = [0; 1024];
         let stays = match self.stream.read(&mut bytes) {
             Ok(0) => false,
@@ -126,7 +130,8 @@ impl Guest {
             let answer = match command(&line, now_ns, &self.who) {
                 Ok((call, command)) => obey(&call, &command).into(),
                 Err(reason) => {
-                    Answer { result: "refused".to_owned(), reason: Some(reason.to_owned()) }
+                    let (result, reason) = ("refused".to_owned(), Some(reason.to_owned()));
+                    Answer { result, reason, calls: Vec::new() }
                 }
             };
             let Ok(mut text) = serde_json::to_vec(&answer) else { return false };

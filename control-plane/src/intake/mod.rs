@@ -22,7 +22,7 @@ use earwitness_wire::{LinkType, Options, Parsed, Transport, Verdict};
 use crate::call::media::{Arrival, ssrc_of};
 use crate::call::table::CallTable;
 use crate::call::{Call, LedgerGap};
-use crate::control::{self, Control, Outcome};
+use crate::control::{self, Control, Obeyed};
 use crate::metrics::Metrics;
 use correlator::Correlation;
 use recent::Recent;
@@ -161,7 +161,7 @@ impl Intake {
     }
 
     /// Somebody on this machine asks for something. Returns what came of it.
-    pub fn command(&mut self, call: &str, command: &control::Command) -> Outcome {
+    pub fn command(&mut self, call: &str, command: &control::Command) -> Obeyed {
         self.signalling.command(call, command, &mut self.table)
     }
 

@@ -22,7 +22,7 @@ use crate::call::binding::Binding;
 use crate::call::leg::{InviteIndex, Leg};
 use crate::call::table::CallTable;
 use crate::call::{Announced, Call, CallSlot, Digit, HopIndex, LegIndex, Party, State};
-use crate::control::{Command, Control, Heard, Outcome};
+use crate::control::{Command, Control, Heard, Obeyed};
 use crate::metrics::Metrics;
 
 /// Where a message lies in the log.
@@ -171,8 +171,8 @@ impl Signalling {
         self.control.packet(heard, table);
     }
 
-    /// A command for the call that has this id or Call-ID, or whose id begins so.
-    pub fn command(&mut self, call: &str, command: &Command, table: &mut CallTable) -> Outcome {
+    /// A command for the call that has this id or Call-ID, or whose id begins so, or for those of a session.
+    pub fn command(&mut self, call: &str, command: &Command, table: &mut CallTable) -> Obeyed {
         self.control.command(call, command, table)
     }
 

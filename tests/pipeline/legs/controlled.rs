@@ -10,6 +10,7 @@ use earwitness_fixtures::spec::Party::{Callee, Caller};
 use earwitness_fixtures::spec::SCENE_START_NS;
 use earwitness_tests::needles::Needles;
 use earwitness_tests::program::{Container, Replayed};
+use serde_json::Value;
 
 use super::boxes::{hang_up, lines, set_up};
 use super::{
@@ -109,6 +110,84 @@ impl Apart {
 
     fn ms(&self, ms: Range<u64>) -> Range<u64> {
         self.begin_ms + ms.start..self.begin_ms + ms.end
+    }
+}
+
+/// What the trace says of commands.
+fn told<'v>(call: &'v Value, what: &str) -> Vec<&'v str> {
+    let events = call["events"].as_array().expect("a list");
+    events.iter().filter(|event| event["what"] == what).map(|event| text(event, "detail")).collect()
+}
+
+/// POL-8: the id of any leg names the call that the legs have become, as header and as Session-ID; what is said once is
+/// done once.
+#[test]
+fn the_session_of_any_leg_names_the_call() {
+    let mut play = Apart::new(Later::Header);
+    play.until(1_000).join();
+    let half = SESSION.split(';').next().expect("a half").to_uppercase();
+    for (ms, operation, session) in [
+        (2_000, "pause", "two"),
+        (4_000, "resume", "one"),
+        (5_000, "pause", &*half),
+        (7_000, "resume", "two"),
+    ] {
+        play.until(ms);
+        word(&mut play.ensemble, &play.legs[0], operation, session);
+    }
+    let spoken = [0..2_000, 4_000..5_000, 7_000..TALK_MS].map(|ms| play.ms(ms));
+    let silent = [2_000..4_000, 5_000..7_000].map(|ms| play.ms(ms));
+    let (replayed, secret) = play.play(2_030..3_970);
+    let call = only_call(&replayed);
+    let commands = told(call, "recording");
+    let of = |word: &str| commands.iter().filter(|line| line.starts_with(word)).count();
+    assert_eq!((of("pause: message"), of("resume: message")), (2, 2), "{commands:?}");
+    assert_eq!(told(call, "control"), [""; 0]);
+    let sound = Sound::of(&replayed, call);
+    for stretch in spoken {
+        sound.has(LEFT, ALICE, stretch.clone());
+        sound.has(RIGHT, BOB, stretch);
+    }
+    for stretch in silent {
+        sound.is_silent(LEFT, stretch.start + 60..stretch.end - 60);
+        sound.is_silent(RIGHT, stretch.start + 60..stretch.end - 60);
+    }
+    is_in_no_file(&secret, &replayed);
+}
+
+/// POL-8: a session of several calls: what is asked for is done to all of them, and each says so.
+#[test]
+fn a_session_of_several_calls() {
+    let mut ensemble = Ensemble::default();
+    let phones = |name: &str, users: [&str; 2], hosts: [u8; 2]| {
+        let ends = hosts.map(|host| media(host, 4000));
+        Line::new(name, users, hosts.map(sip), ends).with("X-Session-Id", "shared")
+    };
+    let mut lines =
+        [phones("first", ["alice", "bob"], [1, 2]), phones("second", ["carol", "dave"], [3, 4])];
+    lines.iter_mut().for_each(|line| ensemble.call(line));
+    let begin_ms = ensemble.now_ms();
+    for (line, voices) in lines.iter().zip([[ALICE, BOB], [CAROL, MUSIC]]) {
+        ensemble.talk(line, voices, 5_000, 0);
+    }
+    ensemble.wait(2_000);
+    word(&mut ensemble, &lines[0], "pause", "shared");
+    ensemble.wait(2_000);
+    word(&mut ensemble, &lines[0], "resume", "shared");
+    ensemble.wait(1_000);
+    lines.iter_mut().for_each(|line| ensemble.hang_up(line, Caller));
+    let config = format!("[calls]\ncorrelate_headers = []\n{ALLOW}");
+    let replayed = super::replay(ensemble, Some(&config));
+    assert_eq!((replayed.calls.len(), replayed.recordings.len()), (2, 2));
+    for call in &replayed.calls {
+        let commands = told(call, "control");
+        let of_both =
+            |word: &str| format!("{word}: 2 calls have this session id: it is for all of them");
+        assert_eq!(commands, [of_both("pause"), of_both("resume")], "{}", brief(call));
+        let sound = Sound::of(&replayed, call);
+        for side in [LEFT, RIGHT] {
+            sound.is_silent(side, begin_ms + 2_060..begin_ms + 3_940);
+        }
     }
 }
 

@@ -75,6 +75,8 @@ impl Compiler<'_> {
             do_not_record: lists(&tenant.do_not_record, &dialling).collect(),
             dialling: dialling.clone(),
         });
+        let codes = tenant.on_demand.feature_codes.named().map(|(_, code)| code);
+        self.policy.codes.extend(codes.into_iter().filter(|code| !code.is_empty()).map(Box::from));
         if tenant.catch_all {
             self.policy.catch_all = Some(id);
         }

@@ -7,8 +7,8 @@ mod compile;
 mod numbers;
 mod resolve;
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub use cells::{Cell, Cells, Way};
@@ -17,6 +17,7 @@ pub use resolve::{Place, Resolved};
 
 use crate::cidr::CidrMap;
 use crate::document::{Action, Method, NetworkKind, OnDemand, PauseMode, Switch, TransferredCalls};
+use crate::facts::{By, Identity, PartyFacts};
 use crate::identity::Dialling;
 
 /// For keys that are checked when a set is loaded, and texts of calls that are only looked up.
@@ -182,6 +183,8 @@ pub struct Policy {
     trunk_networks: CidrMap<TrunkId>,
     networks: CidrMap<(Option<TenantId>, NetworkKind)>,
     catch_all: Option<TenantId>,
+    /// Feature codes of all tenants.
+    codes: HashSet<Box<str>, foldhash::fast::RandomState>,
     /// Of who is of no tenant.
     dialling: Dialling,
 }
@@ -215,6 +218,22 @@ impl Policy {
     pub fn on_demand(&self, tenant: TenantId) -> (&Arc<OnDemand>, PauseMode) {
         let tenant = &self.tenants[tenant.at()];
         (&tenant.on_demand, tenant.pause)
+    }
+
+    /// Whether the number is a feature code of some tenant.
+    #[must_use]
+    pub fn is_feature_code(&self, number: &[u8]) -> bool {
+        std::str::from_utf8(number).is_ok_and(|number| self.codes.contains(number))
+    }
+
+    /// Whose tenant is who calls himself so and signals from there; none of who is outside.
+    #[must_use]
+    pub fn tenant_of_caller(&self, caller: &str, from: SocketAddr) -> Option<TenantId> {
+        let identities = [Identity { by: By::From, text: caller }];
+        let address = Some(from);
+        let party = PartyFacts { identities: &identities, address, ..PartyFacts::default() };
+        let found = self.resolve(&party, self.catch_all);
+        (!found.is_outside).then_some(found.tenant).flatten()
     }
 
     /// The id of a tenant.

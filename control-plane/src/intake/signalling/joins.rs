@@ -114,7 +114,7 @@ impl Signalling {
                 return false;
             }
         };
-        self.control.forget(moved.from);
+        self.control.moved(&moved, table);
         self.metrics.legs_joined.with_label_values(&[tie.by.name()]).inc();
         let Some(call) = table.get(moved.into) else { return false };
         for (index, invite) in call.invites.numbered().skip(usize::from(moved.before)) {

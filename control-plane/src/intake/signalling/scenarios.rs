@@ -7,13 +7,14 @@ use earwitness_voip::dialog::Seen;
 
 use super::super::correlator::Correlation;
 use super::Signalling;
+use crate::call::coverage::By;
 use crate::call::leg::{Evidence, Said};
 use crate::call::limits::INVITES_MAX;
 use crate::call::parties::End;
 use crate::call::table::{CallTable, Timing};
 use crate::call::{Call, LegIndex, Party};
 use crate::config::{Config, RecordDefault};
-use crate::control::Control;
+use crate::control::{Command, Control, Operation, Outcome};
 use crate::metrics::Metrics;
 use crate::rules::Rules;
 
@@ -268,4 +269,29 @@ fn what_is_too_large_stays_apart() {
     let calls = scene.calls();
     assert_eq!((calls.len(), scene.metrics.legs_apart.get()), (2, 1));
     assert!(calls.iter().all(|call| told(call, "together they are too large for one call")));
+}
+
+/// POL-8: a call that has become a part of another is still found by the ids that it had.
+#[test]
+fn commands_find_what_became_a_part() {
+    let mut scene = Scene::new();
+    scene.see((ALICE, BOX), &invite("one", "alice;a", "bob", ""));
+    scene.see((BOX, BOB), &invite("two", "main;m", "desk", ""));
+    let gone = scene.calls()[1].id.clone();
+    let session = "Session-ID: ab30317f1a784dc48ff824d0d3715d86\n";
+    for (hop, id, from, to) in
+        [((BOB, BOX), "two", "main;m", "desk;d"), ((BOX, ALICE), "one", "alice;a", "bob;b")]
+    {
+        scene.see(hop, &message("SIP/2.0 200 OK", id, (from, to), "1 INVITE", session));
+    }
+    let now = scene.calls()[0].id.clone();
+    for (id, operation) in
+        [(&*gone, Operation::Pause), ("two", Operation::Resume), ("one", Operation::Pause)]
+    {
+        let (side, who, from, party) = (None, None, None, None);
+        let command =
+            Command { operation, at_ns: scene.now_ns, by: By::Socket, party, side, who, from };
+        let obeyed = scene.signalling.command(id, &command, &mut scene.table);
+        assert_eq!((obeyed.outcome, obeyed.calls), (Outcome::Done, vec![now.clone()]), "{id}");
+    }
 }
