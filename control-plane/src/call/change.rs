@@ -157,6 +157,17 @@ impl CallTable {
         }
     }
 
+    /// The open take is longer already than its new limit lets it be: it ends now. What is recorded stays.
+    pub(super) fn end_exceeded_take(&mut self, slot: CallSlot, at_ns: TsNs) {
+        let Some(call) = self.get(slot) else { return };
+        let due_ns = call.coverage.due_ns(call.media.first_ns());
+        if due_ns.is_some_and(|due_ns| due_ns <= at_ns) {
+            let cause = Cause::rule(By::Limit, "it is longer than the policies in force allow");
+            // It was open.
+            let _ = self.change(slot, at_ns, Change::End, cause);
+        }
+    }
+
     /// Takes whose time is up end, at that time.
     pub(super) fn end_due_take(&mut self, slot: CallSlot, now_ns: TsNs) {
         let Some(call) = self.get(slot) else { return };

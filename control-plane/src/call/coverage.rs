@@ -298,6 +298,12 @@ impl Coverage {
         Ok(())
     }
 
+    /// Other terms hold for the open take. Returns whether they are others.
+    pub fn agree(&mut self, terms: Terms) -> bool {
+        let open = self.takes.last_mut().filter(|take| take.until_ns == OPEN);
+        open.is_some_and(|take| std::mem::replace(&mut take.terms, terms) != terms)
+    }
+
     /// Nobody is recorded from now on, until it is said.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ use super::{Call, CallSlot, Party};
 use crate::control;
 use crate::rules::{Rules, Version};
 
+const SECOND_NS: u64 = 1_000_000_000;
+
 /// What was decided, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -120,7 +122,6 @@ impl Decision {
 
     /// `general` says what no rule does.
     pub fn terms(&self, general: Terms) -> Terms {
-        const SECOND_NS: u64 = 1_000_000_000;
         let form = &self.outcome.form;
         Terms {
             length_max_ns: form
@@ -208,11 +209,46 @@ impl Call {
         }
     }
 
+    /// Other policies are in force: what they say of limits and form holds for the take that runs, too.
+    fn agree_anew(&mut self, decision: &Decision, terms: Terms, at_ns: TsNs) {
+        let Some(take) = self.coverage.takes().last().map(|take| take.number) else { return };
+        let of_take = |form: &TakeForm| form.take == take;
+        let before = self.forms.iter().position(of_take).map(|at| self.forms.remove(at).form);
+        self.keep_form(decision);
+        let is_other_form = self.form(take).map(|known| &known.form) != before.as_ref();
+        if self.coverage.agree(terms) || is_other_form {
+            let by = decision.version.as_ref().map(|version| format!("policy {version}"));
+            let by = by.unwrap_or_else(|| "recording.default".to_owned());
+            let what = described(&terms, &decision.outcome.form);
+            self.trace.note(
+                at_ns,
+                "recording",
+                format!("recording {take} goes on by {by}: {what}"),
+            );
+        }
+    }
+
     /// What a take's recording is to be like, where a rule says anything of it.
     #[must_use]
     pub fn form(&self, take: u32) -> Option<&TakeForm> {
         self.forms.iter().find(|form| form.take == take)
     }
+}
+
+/// What holds for a take, for people.
+fn described(terms: &Terms, form: &Form) -> String {
+    let seconds = |ns: u64| ns / SECOND_NS;
+    let limit = terms.length_max_ns.map(|ns| format!("at most {} s", seconds(ns)));
+    let least = (terms.length_min_ns > 0)
+        .then(|| format!("deleted if shorter than {} s", seconds(terms.length_min_ns)));
+    let said = [
+        Some(limit.unwrap_or_else(|| "of any length".to_owned())),
+        least,
+        form.format.map(|format| format.name().to_owned()),
+        form.sample_rate.map(|rate| format!("{rate} samples a second")),
+        form.url.as_ref().map(|url| format!("sent to {url}")),
+    ];
+    said.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 impl CallTable {
@@ -265,7 +301,16 @@ impl CallTable {
         let before = self.verdicts_of(slot);
         let on_demand = self.on_demand;
         if let Some(call) = self.get_mut(slot) {
+            let known = call.decision.as_ref().map(|decision| &decision.version);
+            let is_other_set = known.is_some_and(|known| *known != decision.version);
+            let goes_on = is_open && (is_due || !may_end) && decision.answer == Answer::Record;
+            if is_other_set && goes_on {
+                call.agree_anew(&decision, terms, at_ns);
+            }
             call.decided(decision, on_demand, at_ns);
+            if is_other_set && goes_on {
+                self.end_exceeded_take(slot, at_ns);
+            }
         }
         match (is_due, is_open) {
             (true, false) if may_begin => self.begin(slot, at_ns, (terms, voices), cause),
@@ -313,5 +358,144 @@ impl CallTable {
             // The take has just begun: there is something to mask.
             let _ = self.change(slot, at_ns, Change::Mask(Some(Party::Callee)), cause);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use earwitness_policy::Source;
+    use earwitness_policy::document::Format;
+    use earwitness_segment::{LaneId, RecordPos};
+    use earwitness_voip::dialog::{Hop, LegId};
+    use earwitness_wire::Endpoint;
+
+    use super::*;
+    use crate::call::leg::{Invite, InviteIndex};
+    use crate::call::media::Arrival;
+    use crate::call::table::{Opening, Timing};
+    use crate::call::{Announced, HopIndex};
+    use crate::config::RecordDefault;
+
+    const A: Endpoint = Endpoint::v4([10, 0, 0, 1], 4000);
+    const B: Endpoint = Endpoint::v4([10, 0, 0, 2], 5000);
+
+    fn rules(number: i64, parameters: &str) -> Rules {
+        let text = format!(
+            r#"{{ "tenants": [{{ "id": "acme", "catch_all": true,
+                "call_recording": {{ "account": {{ "any": {{ "any": {{ "enabled": true {parameters} }} }} }} }} }}] }}"#
+        );
+        let source = Source { name: "test.json", text: &text };
+        let loaded = earwitness_policy::load(&[source]).expect("a set without faults");
+        let version = Version { number, hash: "hash".to_owned() };
+        Rules::without_policies(RecordDefault::None).with(loaded.policy, version)
+    }
+
+    /// A call from second 10 on, whose media begins at second 11.
+    fn table(rules: Rules) -> (CallTable, CallSlot) {
+        let timing = Timing {
+            hold_ns: 2 * SECOND_NS,
+            trailing_ns: SECOND_NS / 2,
+            media_idle_ns: 600 * SECOND_NS,
+            unanswered_ns: 3_000 * SECOND_NS,
+            length_max_ns: 43_200 * SECOND_NS,
+        };
+        let mut table = CallTable::new(rules, timing, 100);
+        let [caller, callee] = [A, B].map(|at: Endpoint| -> SocketAddr { at.to_socket_addr() });
+        let slot = table.open(Opening {
+            id: "1".to_owned(),
+            call_id: "1".to_owned(),
+            from: Some("alice@a.example".to_owned()),
+            to: Some("bob@b.example".to_owned()),
+            at_ns: 10 * SECOND_NS,
+            joined_late: false,
+            invite: Invite::of_leg(LegId(1), Hop { caller, callee }),
+        });
+        let news = Announced {
+            party: Party::Caller,
+            hop: HopIndex::new(InviteIndex(0), 0),
+            leg: None,
+            rtp: A,
+            rtcp: None,
+            from_ns: 10 * SECOND_NS,
+            payload_types: Vec::new(),
+            encrypted: false,
+            teller: caller,
+        };
+        let _ = table.announce(slot, news);
+        let arrival = Arrival {
+            lane: LaneId(3),
+            pos: RecordPos::media(1, 4_160),
+            prev: RecordPos(0),
+            ts_ns: 11 * SECOND_NS,
+            ssrc: Some(7),
+            payload_type: Some(0),
+            masked: false,
+        };
+        table.media(B, A, &arrival).expect("the address is the call's");
+        (table, slot)
+    }
+
+    fn takes(table: &CallTable, slot: CallSlot) -> Vec<(u64, Option<By>)> {
+        let takes = table.get(slot).expect("it is open").coverage.takes().iter();
+        takes.map(|take| (take.until_ns, take.ended.as_ref().map(|ended| ended.by))).collect()
+    }
+
+    fn told(table: &CallTable, slot: CallSlot, what: &str) -> bool {
+        let trace = table.get(slot).expect("it is open").trace.clone();
+        trace.into_lines().any(|line| line.what == "recording" && line.detail.contains(what))
+    }
+
+    /// POL-4: other policies move the limit of a recording that runs, and say what else it is to be like; the trace names
+    /// their version.
+    #[test]
+    fn other_policies_hold_for_what_runs() {
+        let (mut table, slot) = table(rules(1, r#", "time_limit": 60"#));
+        let more = r#", "time_limit": 90, "format": "mp3", "record_min_sec": 5, "record_sample_rate": 8000, "url": "https://a.example/""#;
+        table.set_rules(rules(2, more), 30 * SECOND_NS);
+        let take = table.get(slot).expect("it is open").coverage.takes()[0].clone();
+        assert_eq!(take.terms.length_max_ns, Some(90 * SECOND_NS));
+        assert_eq!(take.terms.length_min_ns, 5 * SECOND_NS);
+        let form = &table.get(slot).and_then(|call| call.form(1)).expect("a form").form;
+        assert_eq!((form.format, form.sample_rate), (Some(Format::Mp3), Some(8_000)));
+        assert_eq!(form.url.as_deref(), Some("https://a.example/"));
+        assert!(told(
+            &table,
+            slot,
+            "recording 1 goes on by policy 2-hash: at most 90 s, deleted if"
+        ));
+        table.tick(72 * SECOND_NS);
+        assert_eq!(takes(&table, slot), [(OPEN, None)], "the old limit");
+        table.tick(102 * SECOND_NS);
+        assert_eq!(takes(&table, slot), [(101 * SECOND_NS, Some(By::Limit))], "the new one");
+        // What has its longest length has it, whatever a later set says.
+        table.set_rules(rules(3, ""), 103 * SECOND_NS);
+        assert_eq!(takes(&table, slot).len(), 1);
+    }
+
+    /// POL-4: a recording that is longer than its new limit ends when that comes into force, and says so; nothing of what
+    /// is recorded is lost.
+    #[test]
+    fn a_limit_that_has_passed_ends_it_now() {
+        let (mut table, slot) = table(rules(1, ""));
+        table.set_rules(rules(2, r#", "time_limit": 10"#), 30 * SECOND_NS);
+        assert_eq!(takes(&table, slot), [(30 * SECOND_NS, Some(By::Limit))]);
+        assert!(told(&table, slot, "longer than the policies in force allow"));
+        let (mut table, slot) = self::table(rules(1, r#", "time_limit": 10"#));
+        table.set_rules(rules(2, ""), 15 * SECOND_NS);
+        table.tick(60 * SECOND_NS);
+        assert_eq!(takes(&table, slot), [(OPEN, None)], "there is none any more");
+        assert!(told(&table, slot, "policy 2-hash: of any length"));
+    }
+
+    /// POL-1: a set that says nothing else of a call changes nothing of it.
+    #[test]
+    fn the_same_again_is_no_change() {
+        let (mut table, slot) = table(rules(1, r#", "time_limit": 60"#));
+        let before = table.get(slot).expect("it is open").trace.clone().into_lines().count();
+        table.set_rules(rules(2, r#", "time_limit": 60"#), 30 * SECOND_NS);
+        let after = table.get(slot).expect("it is open").trace.clone().into_lines().count();
+        assert_eq!(before, after);
     }
 }
