@@ -3,6 +3,7 @@
 
 mod boxes;
 mod controlled;
+mod queues;
 mod ruled;
 mod several;
 mod transfers;

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use earwitness_fixtures::address::ends;
+use earwitness_fixtures::call::Frame;
 use earwitness_fixtures::scene::Scene;
-use earwitness_fixtures::spec::{CallSpec, Digits, Scenario};
+use earwitness_fixtures::spec::{CallSpec, Digits, Party, Scenario};
 use earwitness_fixtures::truth::Truth;
+use earwitness_tests::check::Wav;
 use earwitness_tests::needles::Needles;
 use earwitness_tests::program::{Container, Replayed, run};
 use serde_json::{Value, json};
@@ -263,13 +266,97 @@ fn length_is_as_set() {
     for (spec, talk_ms) in specs.iter_mut().zip([600, 1_600, 4_000]) {
         spec.talk_ms = talk_ms;
     }
-    let outcome = Outcome::of(&policy, specs);
+    let outcome = Outcome::of(&policy, specs.clone());
     let counts = [0, 1, 2].map(|index| outcome.recordings(index).len());
     assert_eq!(counts, [0, 1, 1]);
     let limited = outcome.recordings(2)[0];
     let duration_ms = limited["duration_ms"].as_u64().expect("a number");
     assert!((1_980..=2_020).contains(&duration_ms), "{duration_ms} ms");
     assert_eq!(limited["end_reason"], "time_limit");
+    // Both are told, what is too short has left no file, and what is past the limit is in none.
+    let told = [0, 2].map(|index| outcome.call(index)["events"].to_string());
+    assert!(told[0].contains("at least 1000 ms are asked for"), "{}", told[0]);
+    assert!(
+        told[1].contains("stop: time_limit, the recording has its longest length"),
+        "{}",
+        told[1]
+    );
+    let files = files_below(&outcome.replayed.data_dir().join("recordings"));
+    assert_eq!(files.len(), 2 * 3, "{files:?}");
+    let begin_ns = Truth::of(&specs[2]).sides.iter().map(|side| side.first_ns).min();
+    let begin_ns = begin_ns.expect("both speak");
+    let of_both =
+        |frame: &Frame| Party::BOTH.into_iter().any(|party| is_said(frame, &specs[2], party));
+    let beyond = Scene::new(specs.clone());
+    let beyond =
+        beyond.frames().filter(|frame| frame.ts_ns > begin_ns + 2_060 * MS && of_both(frame));
+    is_in_no_file(&Needles::of_frames(beyond), &outcome);
+}
+
+const MS: u64 = 1_000_000;
+
+/// Whether the frame is media of a party of the call.
+fn is_said(frame: &Frame, spec: &CallSpec, party: Party) -> bool {
+    let media = ends(spec)[party.index()].media;
+    let std::net::IpAddr::V4(host) = media.ip() else { panic!("the calls here are IPv4") };
+    frame.bytes.len() > 54
+        && frame.bytes[26..30] == host.octets()
+        && frame.bytes[34..36] == media.port().to_be_bytes()
+}
+
+#[track_caller]
+fn is_in_no_file(secret: &Needles, outcome: &Outcome) {
+    assert!(secret.count() > 20, "{}", secret.count());
+    for (path, found) in secret.found_below(&outcome.replayed.data_dir()) {
+        assert_eq!(found, 0, "{} has {found} pieces of what is not wanted", path.display());
+    }
+}
+
+/// POL-4: `record_caller` of a call flow records the caller alone: the other side is silent, and in no file.
+#[test]
+fn the_caller_alone_is_recorded() {
+    let policy = json!({ "tenants": [{ "id": "acme", "domains": { "onnet": ["acme.example"] },
+        "callflows": [{ "id": "voicemail", "numbers": ["500"],
+            "record_caller": { "format": "wav", "method": "post", "url": "https://mail.example/box" } }] }] });
+    let specs = calls(&[(OUTSIDE, "500@acme.example"), (OUTSIDE, BOB)]);
+    let outcome = Outcome::of(&policy.to_string(), specs.clone());
+    assert_eq!(outcome.recorded(), [true, false]);
+    let recording = outcome.recordings(0)[0];
+    assert_eq!(recording["destination"]["url"], "https://mail.example/box");
+    assert_eq!(recording["destination"]["method"], "post");
+    let wav = Wav::read(&outcome.replayed.audio(recording)).expect("a recording");
+    let loudest = |channel: usize| {
+        wav.channels[channel].iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0)
+    };
+    assert!(loudest(0) > 1_000 && loudest(1) == 0, "{} and {}", loudest(0), loudest(1));
+    let scene = Scene::new(specs.clone());
+    let of_callee = scene.frames().filter(|frame| is_said(frame, &specs[0], Party::Callee));
+    is_in_no_file(&Needles::of_frames(of_callee), &outcome);
+}
+
+/// POL-4: so many percent of all calls, the same ones whenever they are asked for, and all of them in a larger sample.
+#[test]
+fn a_sample_is_recorded() {
+    const CALLS: usize = 60;
+    let parties = [(OUTSIDE, BOB); CALLS];
+    let sample = |percent: u32| -> Vec<bool> {
+        let policy = json!({ "tenants": [{ "id": "acme", "domains": { "onnet": ["acme.example"] },
+            "sampling_percent": percent }] });
+        let outcome = Outcome::of(&policy.to_string(), calls(&parties));
+        let recorded = outcome.recorded();
+        for (index, recorded) in recorded.iter().enumerate().filter(|(_, recorded)| **recorded) {
+            let rule = outcome.call(index)["decision"]["rule"].to_string();
+            assert!(*recorded && rule.contains("sampling"), "{rule}");
+        }
+        recorded
+    };
+    let some = sample(30);
+    let count = some.iter().filter(|recorded| **recorded).count();
+    assert!((8..=30).contains(&count), "{count} of {CALLS}");
+    assert_eq!(sample(30), some);
+    let more = sample(60);
+    assert!(some.iter().zip(&more).all(|(some, more)| !some || *more), "{some:?} {more:?}");
+    assert!(more.iter().filter(|recorded| **recorded).count() > count);
 }
 
 /// POL-4, CAP-9: what is before the answer is in no file where recording starts on answer; from there on all is.
@@ -280,7 +367,7 @@ fn recording_starts_on_answer() {
         let spec = CallSpec { talk_ms: 2_000, scenario, ..CallSpec::new(0) };
         let truth = Truth::of(&spec);
         let policy = account(json!({ "record_on_answer": on_answer }));
-        let outcome = Outcome::of(&policy, vec![spec]);
+        let outcome = Outcome::of(&policy, vec![spec.clone()]);
         let recording = outcome.recordings(0)[0];
         let talk_ms = 2_000;
         let duration_ms = recording["duration_ms"].as_u64().expect("a number");
@@ -292,7 +379,14 @@ fn recording_starts_on_answer() {
         } else {
             assert!(duration_ms > talk_ms + 100, "{duration_ms} ms");
         }
-        assert!(truth.answered_ns.is_some());
+        if early && on_answer {
+            let answered_ns = truth.answered_ns.expect("it was answered");
+            let is_early =
+                |frame: &Frame| frame.ts_ns < answered_ns && is_said(frame, &spec, Party::Callee);
+            let early = Scene::new(vec![spec.clone()]);
+            let early = early.frames().filter(is_early);
+            is_in_no_file(&Needles::of_frames(early), &outcome);
+        }
     }
 }
 
