@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use earwitness_ipc::{decode, encode};
 use earwitness_segment::limits::{BLOCK_ALIGN, HEADER_BYTES};
-use earwitness_segment::{Cursor, Follower, LaneId, LaneKind, Log, ReadError, SegmentError};
+use earwitness_segment::{
+    Cursor, Follower, LaneId, LaneKind, Log, ReadError, Record, SegmentError,
+};
 
 use crate::intake::Intake;
 use crate::metrics::Metrics;
@@ -29,6 +31,9 @@ const SETTLE_NS: u64 = 25_000_000;
 /// For so long, time waits for a writer that does not say how far it is (a core that is busy with something else, a
 /// machine that stood still). One that is silent for longer has ended or hangs.
 const WRITER_PATIENCE_NS: u64 = 1_000_000_000;
+
+/// How far back REGISTERs are looked for at a start: what is registered for longer is known again when it is renewed.
+const REGISTERED_NS: u64 = 2 * 3_600 * 1_000_000_000;
 
 /// Where in the log reading goes on, for every lane.
 pub type Cursors = Vec<(LaneId, Cursor)>;
@@ -189,6 +194,36 @@ impl LogFollower {
     /// Hands the records of signalling lanes that came before `until_ns` to `intake`, earliest first, `budget` at
     /// most. Returns how many there were.
     pub fn signalling(&mut self, until_ns: u64, budget: usize, intake: &mut Intake) -> usize {
+        self.each_of_signalling(until_ns, budget, |lane, record| intake.record(lane, record))
+    }
+
+    /// Who was registered in the hours before `note`, from which reading goes on: that is known only from REGISTERs that
+    /// may lie far behind any call.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn registrations(
+        data_dir: &Path,
+        note: &Note,
+        mut past: Intake,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Intake, FollowError> {
+        let mut follower = Self::open(data_dir, &Cursors::new(), metrics)?;
+        let since_ns = note.at_ns.saturating_sub(REGISTERED_NS);
+        follower.each_of_signalling(note.at_ns, usize::MAX, |lane, record| {
+            if record.meta.ts_ns >= since_ns {
+                past.registration(lane, record);
+            }
+        });
+        Ok(past)
+    }
+
+    fn each_of_signalling(
+        &mut self,
+        until_ns: u64,
+        budget: usize,
+        mut take: impl FnMut(LaneId, &Record<'_>),
+    ) -> usize {
         let Self { segments, lanes, metrics, .. } = self;
         let of_kind = |lane: &&mut Lane| lane.kind == LaneKind::Signalling;
         let mut lanes: Vec<&mut Lane> = lanes.iter_mut().filter(of_kind).collect();
@@ -201,7 +236,7 @@ impl LogFollower {
             let Some((ns, at)) = first.filter(|(ns, _)| *ns < until_ns) else { break };
             let lane = &mut *lanes[at];
             if let Ok(Some(record)) = lane.follower.next() {
-                intake.record(lane.id, &record);
+                take(lane.id, &record);
             }
             lane.taken_ns = ns;
             next[at] = lane.next_ns(segments, metrics);
@@ -322,6 +357,8 @@ mod tests {
     use earwitness_segment::{RecordClass, RecordMeta, RecordPos, SegmentWriter, WriterOptions};
 
     use super::*;
+    use crate::call::Party;
+    use crate::call::leg::Said;
     use crate::config::{Config, RecordDefault};
     use crate::rules::Rules;
     use crate::setup;
@@ -372,6 +409,81 @@ mod tests {
         other.set_heard(u64::MAX);
         one.set_heard(u64::MAX);
         assert_eq!(follower.settled_ns(NOW_NS), NOW_NS - SETTLE_NS);
+    }
+
+    /// A message of a phone to its registrar, or the other way, as IPv4 has it.
+    fn say(segments: &Path, ts_ns: u64, is_reply: bool, text: &str) {
+        let options = WriterOptions::default();
+        let mut writer =
+            SegmentWriter::open(segments, LaneId(2), LaneKind::Signalling, options).unwrap();
+        let text = text.replace('\n', "\r\n");
+        let (phone, registrar) = ([10, 0, 0, 5], [10, 0, 0, 1]);
+        let (from, to) = if is_reply { (registrar, phone) } else { (phone, registrar) };
+        let [all, udp] = [28, 8].map(|headers| (text.len() + headers) as u16);
+        let mut frame = vec![0x45, 0];
+        frame.extend(all.to_be_bytes());
+        frame.extend([0, 0, 0, 0, 64, 17, 0, 0]);
+        frame.extend(from.into_iter().chain(to));
+        frame.extend([5060_u16, 5060, udp, 0].into_iter().flat_map(u16::to_be_bytes));
+        frame.extend(text.as_bytes());
+        let length = frame.len() as u32;
+        let meta = RecordMeta {
+            ts_ns,
+            prev: RecordPos::NONE,
+            flow: 0,
+            frame_len: length,
+            wire_len: length,
+            l3: 0,
+            payload: 28,
+            payload_len: text.len() as u16,
+            class: RecordClass::Signalling,
+            link: 1,
+            source: 0,
+            verdict: 0,
+        };
+        writer.append(&meta, &frame).unwrap();
+    }
+
+    /// POL-1, and idea 1: a daemon that starts again knows who had registered before the place in the log where it goes on.
+    #[test]
+    fn registrations_outlive_the_daemon() {
+        const SECOND_NS: u64 = 1_000_000_000;
+        let folder = tempfile::tempdir().unwrap();
+        let segments = segments_dir(folder.path());
+        fs::create_dir_all(&segments).unwrap();
+        let fields = "Via: SIP/2.0/UDP h;branch=z9hG4bK1\nFrom: <sip:alice@home>;tag=a\nTo: <sip:alice@home>\nCall-ID: r\n\
+                      CSeq: 1 REGISTER\nContact: <sip:alice@10.0.0.5>;expires=600\n\n";
+        say(&segments, SECOND_NS, false, &format!("REGISTER sip:home SIP/2.0\n{fields}"));
+        say(&segments, 2 * SECOND_NS, true, &format!("SIP/2.0 200 OK\n{fields}"));
+        let metrics = Arc::new(Metrics::new());
+        let intake = || {
+            let rules = Rules::without_policies(RecordDefault::All);
+            setup::intake(&Config::default(), rules, &metrics)
+        };
+        let cursors = LogFollower::newest(folder.path()).unwrap();
+        let note = Note { at_ns: 10 * SECOND_NS, cursors };
+        say(
+            &segments,
+            20 * SECOND_NS,
+            false,
+            "INVITE sip:100@home SIP/2.0\n\
+            Via: SIP/2.0/UDP h;branch=z9hG4bK2\nFrom: <sip:anonymous@home>;tag=b\nTo: <sip:100@home>\nCall-ID: c\n\
+            CSeq: 1 INVITE\n\n",
+        );
+        let known = |is_remembered: bool| {
+            let mut now = intake();
+            if is_remembered {
+                let past = LogFollower::registrations(folder.path(), &note, intake(), &metrics);
+                now.remember_registrations(past.unwrap());
+            }
+            let mut follower = LogFollower::open(folder.path(), &note.cursors, &metrics).unwrap();
+            assert_eq!(follower.signalling(u64::MAX, usize::MAX, &mut now), 1);
+            let call = now.table.iter().next().expect("the INVITE is a call").clone();
+            let invite = call.invites.iter().next().expect("it has one").clone();
+            invite.said(Said::Registration, Party::Caller).next().map(str::to_owned)
+        };
+        assert_eq!(known(true).as_deref(), Some("alice@home"));
+        assert_eq!(known(false), None, "without what lies before nobody could tell");
     }
 
     /// CAP-3: time does not pass beyond what cannot be read for now, and goes on where it can.

@@ -43,6 +43,8 @@ pub struct Metrics {
     pub calls_evicted: IntCounter,
     pub legs_joined: IntCounterVec,
     pub legs_apart: IntCounter,
+    pub registrations: IntGauge,
+    pub registrations_left_out: IntCounter,
     /// Of the vectors above, what is counted for each record.
     pub signalling_records: IntCounter,
     pub sip_over_udp: IntCounter,
@@ -197,6 +199,14 @@ impl Metrics {
             legs_apart: make.counter(
                 "earwitness_legs_apart_total",
                 "Legs that belong to a call and are calls of their own, because it would be too large.",
+            ),
+            registrations: make.gauge(
+                "earwitness_registrations",
+                "Devices that are registered now, as seen on the tap.",
+            ),
+            registrations_left_out: make.counter(
+                "earwitness_registrations_left_out_total",
+                "Registrations that were not followed because there were too many.",
             ),
             media_bound: media.with_label_values(&["call"]),
             media_unbound: media.with_label_values(&["none"]),

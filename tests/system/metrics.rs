@@ -20,7 +20,7 @@ const CALLS_MAX: u32 = 40;
 const STRANGE_LANE: LaneId = LaneId(60);
 
 /// What stands still here, and the test in which it moves.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 11] = [
     ("earwitness_control_commands_total", "tests/system/control.rs"),
     ("earwitness_erased_packets_total", "tests/system/control.rs"),
     ("earwitness_capture_ignored_packets_total", "tests/system/denied.rs"),
@@ -29,6 +29,8 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ("earwitness_capture_table_evictions_total", "capture/line/src/announcements.rs"),
     ("earwitness_catalog_errors_total", "control-plane/src/finish/clerk.rs"),
     ("earwitness_legs_joined_total", "control-plane/src/intake/signalling/scenarios.rs"),
+    ("earwitness_registrations", "control-plane/src/intake/registrations.rs"),
+    ("earwitness_registrations_left_out_total", "control-plane/src/intake/registrations.rs"),
     ("earwitness_legs_apart_total", "control-plane/src/intake/signalling/scenarios.rs"),
 ];
 

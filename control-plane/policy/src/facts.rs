@@ -26,7 +26,7 @@ impl By {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Registration => "its registration",
+            Self::Registration => "registration",
             Self::PAssertedIdentity => "P-Asserted-Identity",
             Self::RemotePartyId => "Remote-Party-ID",
             Self::From => "From",

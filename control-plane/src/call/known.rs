@@ -1,7 +1,8 @@
 //! What is known of a call's parties, as the policies ask for it.
 //!
 //! Who talks now is asked for; through whom the call came stays what it was. What a party's own messages say of it is
-//! trusted before what the other's do: P-Asserted-Identity and Remote-Party-ID before From and To; Contact last, and only of who answers.
+//! trusted before what the other's do: P-Asserted-Identity and Remote-Party-ID before From and To. Where these lead to nobody,
+//! it is who is registered there; Contact last, and only of who answers.
 
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
@@ -98,6 +99,7 @@ fn party<'a>(call: &'a Call, now: &Together, side: Party) -> KnownParty<'a> {
         let asked = invite.said(Said::RequestUri, Party::Caller);
         identities.extend(asked.map(|text| Identity { by: By::RequestUri, text }));
     }
+    identities.extend(own(Said::Registration, By::Registration));
     if end.party == Party::Callee && named.is_none_or(|named| !is_public(named.text)) {
         identities.extend(own(Said::Contact, By::Contact));
     }

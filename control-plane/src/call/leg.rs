@@ -119,9 +119,10 @@ impl Role {
     }
 }
 
-/// A header that names a party.
+/// What names a party: a header, or a registration from where it signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Said {
+    Registration,
     RequestUri,
     Contact,
     PAssertedIdentity,

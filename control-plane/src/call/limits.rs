@@ -46,6 +46,14 @@ pub const KEYS_PER_INVITE_MAX: usize = 12;
 pub const TRANSFERS_MAX: usize = 16_384;
 /// Transfers to one number of these.
 pub const TRANSFERS_PER_TARGET_MAX: usize = 64;
+/// Devices that are registered, of all addresses of record.
+pub const REGISTRATIONS_MAX: usize = 1 << 17;
+/// Devices of one address of record.
+pub const DEVICES_PER_RECORD_MAX: usize = 16;
+/// Addresses of record of one place: a gateway has many, and nobody can tell who calls from there.
+pub const RECORDS_PER_PLACE_MAX: usize = 256;
+/// REGISTERs that are not answered.
+pub const REGISTERS_MAX: usize = 16_384;
 /// Whom a call came through, as the policies are told.
 pub const THROUGH_MAX: usize = 64;
 

@@ -76,9 +76,15 @@ impl Watcher {
     ) -> Result<Self, DaemonError> {
         let data_dir = config.data_dir.clone();
         let capture = Capture::start(config, &data_dir, metrics)?;
+        // What it counts was counted by the process that read it first.
+        let uncounted = Arc::new(Metrics::new());
+        let before = setup::intake(config, rules.clone(), &uncounted);
+        let before = LogFollower::registrations(&data_dir, &past.note, before, &uncounted)?;
+        let mut intake = setup::intake(config, rules, metrics);
+        intake.remember_registrations(before);
         Ok(Self {
             follower: LogFollower::open(&data_dir, &past.note.cursors, metrics)?,
-            intake: setup::intake(config, rules, metrics),
+            intake,
             pool: setup::finish_pool(config, &data_dir, metrics, setup::cores() - 1)?,
             clerk: Clerk::start(&data_dir, Pace::Prompt, metrics)?,
             capture,

@@ -8,6 +8,7 @@ mod formats;
 mod keys;
 mod newcomer;
 mod recent;
+mod registrations;
 mod signalling;
 mod streams;
 mod transfers;
@@ -72,6 +73,34 @@ impl Intake {
             epoch: None,
             ticked_ns: 0,
             evicted: 0,
+        }
+    }
+
+    /// Who was registered where when `past` had read what came before.
+    pub fn remember_registrations(&mut self, past: Self) {
+        self.signalling.remember_registrations(past.signalling);
+    }
+
+    /// Takes a record of signalling that lies before where reading goes on: only who registered then counts.
+    pub fn registration(&mut self, lane: LaneId, record: &Record<'_>) {
+        if record.meta.class != RecordClass::Signalling {
+            return;
+        }
+        let Some(parsed) = self.parse(record) else { return };
+        let ts_ns = record.meta.ts_ns;
+        let (src, dst) = (parsed.src.to_socket_addr(), parsed.dst.to_socket_addr());
+        let seen = Seen { ts_ns, src, dst };
+        let Self { streams, signalling, metrics, .. } = self;
+        match parsed.transport {
+            Transport::Udp => signalling.registration(seen, record.payload()),
+            Transport::Tcp => {
+                let place = (lane, record.pos);
+                let take = &mut |message: Message<'_>, _: &mut dyn Iterator<Item = _>| {
+                    signalling.registration(seen, message.bytes());
+                };
+                streams.segment(&parsed, (ts_ns, place), record.payload(), metrics, take);
+            }
+            Transport::Other(_) => {}
         }
     }
 
@@ -216,6 +245,7 @@ impl Intake {
         self.signalling.tick(now_ns, &mut self.table);
         self.table.tick(now_ns);
         self.metrics.calls_active.set(self.table.len() as i64);
+        self.signalling.count_registrations();
         self.metrics.calls_evicted.inc_by(self.table.evicted - self.evicted);
         self.evicted = self.table.evicted;
     }

@@ -37,8 +37,7 @@ impl<'m> Newcomer<'m> {
 
     /// The number that the INVITE is sent to, whatever To says.
     pub fn target(&self) -> Option<Number> {
-        let StartLine::Request { uri, .. } = self.message.start else { return None };
-        Number::read(sip::SipUri::parse(uri)?.user?)
+        Number::read(request_uri(self.message)?.user?)
     }
 
     /// Where the caller says that it receives audio.
@@ -82,11 +81,15 @@ fn number(address: &NameAddr<'_>) -> Option<Number> {
     Number::read(address.sip_uri()?.user?)
 }
 
+/// Where a request is sent to.
+pub fn request_uri<'m>(message: &Message<'m>) -> Option<sip::SipUri<'m>> {
+    let StartLine::Request { uri, .. } = message.start else { return None };
+    sip::SipUri::parse(uri)
+}
+
 /// Keeps who `by` says it is, and what the network says of it.
 pub fn note_identities(invite: &mut Invite, by: Party, message: &Message<'_>) {
-    if let StartLine::Request { uri, .. } = message.start
-        && let Some(text) = sip::SipUri::parse(uri).and_then(|uri| uri_text(&uri))
-    {
+    if let Some(text) = request_uri(message).and_then(|uri| uri_text(&uri)) {
         invite.note(Said::RequestUri, by, &text);
     }
     for header in message.headers.iter() {

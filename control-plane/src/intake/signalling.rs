@@ -18,6 +18,7 @@ use earwitness_wire::Endpoint;
 
 use super::correlator::{Correlation, Correlator, Seats};
 use super::formats::Formats;
+use super::registrations::Registrations;
 use crate::call::binding::Binding;
 use crate::call::leg::{InviteIndex, Leg};
 use crate::call::table::CallTable;
@@ -37,6 +38,7 @@ pub struct Signalling {
     correlator: Correlator,
     events: Vec<DialogEvent>,
     formats: Formats,
+    registrations: Registrations,
     control: Control,
     metrics: Arc<Metrics>,
 }
@@ -60,6 +62,7 @@ impl Signalling {
             correlator: Correlator::new(settings),
             events: Vec::new(),
             formats: Formats::default(),
+            registrations: Registrations::default(),
             metrics,
         }
     }
@@ -75,6 +78,13 @@ impl Signalling {
         match sip::parse(bytes) {
             Ok(message) => self.message(seen, &message, places, table),
             Err(error) => self.rejected(error.kind()),
+        }
+    }
+
+    /// A message of a time that is not followed any more: only who registered then counts.
+    pub fn registration(&mut self, seen: Seen, bytes: &[u8]) {
+        if let Ok(message) = sip::parse(bytes) {
+            self.registrations.message(seen, &message);
         }
     }
 
@@ -96,6 +106,7 @@ impl Signalling {
         if self.control.dialled(seen, message, table) {
             return;
         }
+        self.registrations.message(seen, message);
         let mut events = std::mem::take(&mut self.events);
         let observed = self.dialogs.observe(seen, message, &mut events);
         for (at, event) in events.iter().enumerate() {
@@ -137,12 +148,24 @@ impl Signalling {
 
     /// Acts on what did not happen by `now_ns`.
     pub fn tick(&mut self, now_ns: u64, table: &mut CallTable) {
+        self.registrations.tick(now_ns);
         let mut events = std::mem::take(&mut self.events);
         self.dialogs.tick(now_ns, &mut events);
         for event in events.drain(..) {
             self.apply(&event, None, table);
         }
         self.events = events;
+    }
+
+    pub fn count_registrations(&mut self) {
+        self.metrics.registrations.set(self.registrations.len() as i64);
+        let left_out = std::mem::take(&mut self.registrations.left_out);
+        self.metrics.registrations_left_out.inc_by(left_out);
+    }
+
+    /// See [`super::Intake::remember_registrations`].
+    pub fn remember_registrations(&mut self, past: Self) {
+        self.registrations = past.registrations;
     }
 
     /// The input is over: calls that only waited for what need not come end as they were.

@@ -101,6 +101,14 @@ pub enum Message<'a> {
     OverWebSocket(&'a [u8]),
 }
 
+impl<'a> Message<'a> {
+    pub const fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::OverTcp(bytes) | Self::OverWebSocket(bytes) => bytes,
+        }
+    }
+}
+
 impl Streams {
     /// Takes one segment, which lies at `place`, and hands every message that it completes to `sink`, with the
     /// places of all segments that are needed to read it.

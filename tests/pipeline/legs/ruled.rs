@@ -148,3 +148,57 @@ fn an_asserted_identity_is_trusted_before_from() {
         );
     }
 }
+
+/// How a phone registered before it called.
+struct Registration {
+    about: &'static str,
+    /// For how long, and what the registrar answered, in their order.
+    registers: &'static [(u32, u16)],
+    recorded: bool,
+}
+
+/// POL-1: who hides behind From is known by the registration of the phone that calls, while it is in force; so is a phone
+/// that is called by a number of nobody. A registrar that refused has registered nobody.
+#[test]
+fn a_phone_is_known_by_its_registration() {
+    for Registration { about, registers, recorded } in [
+        Registration { about: "none", registers: &[], recorded: false },
+        Registration { about: "registered", registers: &[(60, 401), (60, 200)], recorded: true },
+        Registration { about: "refused", registers: &[(60, 403)], recorded: false },
+        Registration { about: "taken back", registers: &[(60, 200), (0, 200)], recorded: false },
+        Registration { about: "run out", registers: &[(1, 200)], recorded: false },
+    ] {
+        let mut ensemble = Ensemble::default();
+        let ends = [media(21, 4000), media(HOME, 4000)];
+        let mut own = Line::new("phone", ["alice", "home"], [21, HOME].map(sip), ends);
+        for (expires_s, code) in registers {
+            ensemble.register(&mut own, *expires_s, *code);
+            ensemble.wait(200);
+        }
+        ensemble.wait(1_000);
+        let mut out = Line::new("out", ["anonymous", "100"], [21, HOME].map(sip), ends);
+        let mut into =
+            Line::new("into", ["carol", "hotline"], [HOME, 21].map(sip), [ends[1], ends[0]]);
+        into.uris[1] = "sip:hotline@10.9.0.99".to_owned();
+        for line in [&mut out, &mut into] {
+            ensemble.call(line);
+            ensemble.talk(line, [ALICE, CAROL], 1_000, 0);
+            ensemble.wait(1_000);
+            ensemble.hang_up(line, Caller);
+            ensemble.wait(2_000);
+        }
+        let alice = json!({
+            "id": "alice",
+            "identities": ["alice@10.9.0.2"],
+            "record_audio_calls": "on",
+        });
+        let replayed = ruled(ensemble, &json!({ "users": [alice] }));
+        let told: Vec<String> = replayed.calls.iter().map(brief).collect();
+        let count = if recorded { 2 } else { 0 };
+        assert_eq!(replayed.recordings.len(), count, "{about}: {}", told.join("\n"));
+        for call in replayed.calls.iter().filter(|_| recorded) {
+            let by = "is user alice of acme, by registration";
+            assert!(brief(call).contains(by), "{}", brief(call));
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Legs that begin, and the calls that they belong to; transfers; what turns out later (CALL-5).
 
+use std::net::SocketAddr;
+
 use earwitness_voip::dialog::{
     Class, DialogEvent, DialogId, EventKind, Hop, LegId, Observed, Origin, Seen,
 };
@@ -8,11 +10,11 @@ use sha2::{Digest, Sha256};
 
 use super::super::correlator::{Known, Seat, Ties, focus_of};
 use super::super::keys::Keys;
-use super::super::newcomer::{Newcomer, address_text, note_identities};
+use super::super::newcomer::{Newcomer, address_text, note_identities, request_uri};
 use super::super::transfers::{LINGER_NS, PATIENCE_NS, Transfer};
 use super::{Cause, Displaced, Signalling, tag_text};
 use crate::call::joining::{Apart, Tie};
-use crate::call::leg::{Evidence, InviteIndex, Leg, Role};
+use crate::call::leg::{Evidence, Invite, InviteIndex, Leg, Role, Said};
 use crate::call::number::Number;
 use crate::call::parties::End;
 use crate::call::table::{CallTable, Opening};
@@ -52,13 +54,39 @@ impl Signalling {
         }
     }
 
+    /// The INVITE of a leg that has just begun, and who is registered at its ends: of several at one address, whose device
+    /// the caller gives out, or the callee is asked for by.
+    fn invite(&self, newcomer: &Newcomer<'_>) -> Invite {
+        let mut invite = newcomer.invite();
+        for (party, said) in [(Party::Caller, Said::Contact), (Party::Callee, Said::RequestUri)] {
+            let own = invite.said(said, Party::Caller).next();
+            let user = own.and_then(|own| own.split('@').next()).map(str::to_owned);
+            let place = invite.address(party);
+            self.note_registered(&mut invite, (party, place), user.as_deref(), newcomer.at_ns);
+        }
+        invite
+    }
+
+    /// Notes who is registered where a party signals from. Returns whether anybody is.
+    fn note_registered(
+        &self,
+        invite: &mut Invite,
+        (party, place): (Party, SocketAddr),
+        user: Option<&str>,
+        at_ns: u64,
+    ) -> bool {
+        let record = self.registrations.at(place, user, at_ns);
+        record.into_iter().for_each(|record| invite.note(Said::Registration, party, record));
+        record.is_some()
+    }
+
     fn join(
         &mut self,
         newcomer: &Newcomer<'_>,
         tie: &Tie,
         table: &mut CallTable,
     ) -> Option<(CallSlot, InviteIndex)> {
-        let mut invite = newcomer.invite();
+        let mut invite = self.invite(newcomer);
         let call = table.get(tie.call)?;
         let own = |text: Option<String>, ours: &Option<String>| {
             text.filter(|text| Some(text) != ours.as_ref()).map(String::into_boxed_str)
@@ -79,7 +107,7 @@ impl Signalling {
             to: address_text(message.to()),
             at_ns,
             joined_late: newcomer.origin == Origin::InProgress,
-            invite: newcomer.invite(),
+            invite: self.invite(newcomer),
         });
         self.metrics.calls_started.inc();
         if let Some(call) = table.get_mut(slot) {
@@ -192,9 +220,15 @@ impl Signalling {
         let call = table.get_mut(seat.call);
         let Some(invite) = call.and_then(|call| call.invites.get_mut(seat.invite)) else { return };
         invite.invited_ns = invite.invited_ns.max(at_ns);
+        let user = request_uri(message).and_then(|uri| uri.user).map(sip::text);
+        let is_known =
+            self.note_registered(invite, (Party::Callee, hop.callee), user.as_deref(), at_ns);
         let (numbers, is_first) = ((invite.calling, invite.called), invite.joined.is_none());
         self.correlator.remember_numbers(leg, numbers, hop, &mut seat.keys);
         self.seats.insert(leg, seat);
+        if is_known {
+            table.decide_again(seat.call, at_ns);
+        }
         // Of lanes that are read one after the other, the answer may have come first.
         if is_first && table.get(seat.call).is_some_and(|call| call.joined_late) {
             let newcomer = Newcomer::new((leg, at_ns), (Origin::Invite, hop), message, &[]);
@@ -406,7 +440,7 @@ impl Signalling {
         let (Some(transferred), Some(consulted)) = (open(own.talk), open(other.talk)) else {
             return;
         };
-        let is_beyond = |(index, invite): &(InviteIndex, &crate::call::leg::Invite)| {
+        let is_beyond = |(index, invite): &(InviteIndex, &Invite)| {
             invite.talk == other.talk && *index != second.invite && !invite.is_over
         };
         let beyond: Vec<InviteIndex> =
