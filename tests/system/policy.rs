@@ -15,17 +15,26 @@ const CALLS: u32 = 500;
 const SPACING_MS: u64 = 4;
 const TALK_MS: u32 = 9_000;
 
-fn write_policy(path: &Path, is_on: bool) {
-    let tenant = |id: &str, is_on: bool| {
+/// What the second set says of recordings that run.
+const LIMIT_S: u64 = 6;
+
+fn write_policy(path: &Path, is_first: bool) {
+    let tenant = |id: &str, parameters: Value| {
         json!({ "id": id, "domains": { "onnet": [format!("{id}.example")] },
-            "call_recording": { "account": { "any": { "any": { "enabled": is_on } } } } })
+            "call_recording": { "account": { "any": { "any": parameters } } } })
     };
-    let document = json!({ "tenants": [tenant("changed", is_on), tenant("other", true)] });
+    let on = json!({ "enabled": true });
+    let limited = json!({ "enabled": true, "time_limit": LIMIT_S, "format": "opus" });
+    let document = json!({ "tenants": [
+        tenant("changed", json!({ "enabled": is_first })),
+        tenant("limited", if is_first { on.clone() } else { limited }),
+        tenant("other", on),
+    ] });
     std::fs::write(path, document.to_string()).expect("there is room");
 }
 
-/// POL-1, OPS-2: a change takes effect for the calls that it concerns, while they run, and no other call has a gap; a set
-/// with a fault changes nothing.
+/// POL-1, POL-4, OPS-2: a change takes effect for the calls that it concerns, while they run, also of limit and format, and no
+/// other call has a gap; a set with a fault changes nothing.
 #[test]
 fn a_change_is_for_those_it_concerns() {
     let folder = tempfile::tempdir().expect("there is room");
@@ -34,7 +43,7 @@ fn a_change_is_for_those_it_concerns() {
     let more = format!("[recording]\ndefault = \"none\"\n[policy]\nfiles = [{policy:?}]\n");
     let daemon = Daemon::start(Space::new("p"), folder.path(), &more);
     let specs = (0..CALLS).map(|index| {
-        let tenant = if index % 2 == 0 { "changed" } else { "other" };
+        let tenant = ["changed", "other", "changed", "limited"][index as usize % 4];
         let spec = CallSpec { talk_ms: TALK_MS, ..CallSpec::new(index) };
         CallSpec { start_ms: u64::from(index) * SPACING_MS, ..spec }
             .between(&format!("{index}@{tenant}.example"), "+4930555123@carrier.example")
@@ -66,18 +75,46 @@ fn a_change_is_for_those_it_concerns() {
         recordings.iter().map(|row| (row["call"].to_string(), row)).collect();
     assert_eq!(by_call.len(), recordings.len(), "one recording a call");
     for call in list(&data_dir, "calls") {
-        let recording = by_call[&call["id"].to_string()];
-        let duration_ms = recording["duration_ms"].as_u64().expect("a number");
-        let events = call["events"].to_string();
-        if call["tenant"] == "changed" {
+        match by_call.get(&call["id"].to_string()) {
+            Some(recording) => check(&call, recording),
+            None => is_answered_too_late(&call),
+        }
+    }
+}
+
+/// A call has no recording if the set that stops it came before anybody spoke.
+fn is_answered_too_late(call: &Value) {
+    let events = call["events"].as_array().expect("a list");
+    let stop = events.iter().find(|event| event["detail"].to_string().contains("stop: policy"));
+    let stopped_at = stop.and_then(|event| event["at"].as_str());
+    let answered_at = call["answered_at"].as_str();
+    assert!(stopped_at.is_some() && answered_at >= stopped_at, "no recording: {call:#}");
+}
+
+/// What the second set has made of a call's recording.
+fn check(call: &Value, recording: &Value) {
+    let duration_ms = recording["duration_ms"].as_u64().expect("a number");
+    let events = call["events"].to_string();
+    match call["tenant"].as_str() {
+        Some("changed") => {
             assert!(duration_ms < u64::from(TALK_MS) - 2_000, "{duration_ms} ms: {call:#}");
             assert_eq!(recording["end_reason"], "stopped_by_policy");
-            assert_eq!(
-                call["decision"]["policy"].as_str().map(|version| &version[..2]),
-                Some("2-")
-            );
+            let version = call["decision"]["policy"].as_str().map(|version| &version[..2]);
+            assert_eq!(version, Some("2-"));
             assert!(events.contains("account outbound.offnet is off"), "{events}");
-        } else {
+        }
+        Some("limited") => {
+            // One that was longer already ended when the set came into force.
+            let is_exceeded = events.contains("longer than the policies in force allow");
+            let limit_ms = LIMIT_S * 1_000;
+            let most_ms = if is_exceeded { u64::from(TALK_MS) } else { limit_ms + 300 };
+            let fits = (limit_ms - 300..=most_ms).contains(&duration_ms);
+            assert!(fits, "{duration_ms} ms: {call:#}");
+            assert_eq!(recording["end_reason"], "time_limit");
+            assert_eq!(recording["format"], "opus");
+            assert!(events.contains("recording 1 goes on by policy 2-"), "{events}");
+        }
+        _ => {
             // A busy machine sends late, and then faster.
             assert!(duration_ms + 1_500 > u64::from(TALK_MS), "{duration_ms} ms: {call:#}");
             assert_eq!(call["gaps"], json!([]));
