@@ -12,7 +12,7 @@ mod traps;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use earwitness_fixtures::ensemble::{Ensemble, PACKET_MS, said};
+use earwitness_fixtures::ensemble::{Ensemble, Line, PACKET_MS, said};
 use earwitness_fixtures::spec::SCENE_START_NS;
 use earwitness_tests::check::{Wav, nearest, started_ns};
 use earwitness_tests::program::{Container, Replayed};
@@ -40,6 +40,17 @@ fn sip(host: u8) -> SocketAddr {
 
 fn media(host: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([10, 9, 0, host], port))
+}
+
+/// A line between two hosts, with these ports for media.
+fn leg(name: &str, users: [&str; 2], hosts: [u8; 2], ports: [u16; 2]) -> Line {
+    let ends = [media(hosts[0], ports[0]), media(hosts[1], ports[1])];
+    Line::new(name, users, hosts.map(sip), ends)
+}
+
+/// As it stands in a URI.
+fn escaped(replaces: &str) -> String {
+    replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40")
 }
 
 fn replay(ensemble: Ensemble, config: Option<&str>) -> Replayed {

@@ -109,10 +109,15 @@ impl<P: Hash + Eq + Copy> Keypads<P> {
         Some(Pressed { operation, keys })
     }
 
-    /// What was pressed at one place was pressed at another; none: it is forgotten.
-    pub fn moved(&mut self, place: impl Fn(P) -> Option<P>) {
-        let pads = std::mem::take(&mut self.pads);
-        self.pads = pads.into_iter().filter_map(|(of, pad)| Some((place(of)?, pad))).collect();
+    /// What was pressed at these places was pressed at others.
+    pub fn moved(&mut self, to: impl Fn(&P) -> Option<P>) {
+        let moves: Vec<(P, P)> =
+            self.pads.keys().filter_map(|place| Some((*place, to(place)?))).collect();
+        for (from, to) in moves {
+            if let Some(pad) = self.pads.remove(&from) {
+                self.pads.insert(to, pad);
+            }
+        }
     }
 
     /// Forgets what fits `over`.

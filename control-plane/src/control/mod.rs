@@ -297,9 +297,8 @@ impl Control {
         }
         self.streams.moved(from, into);
         let side = |party: Party| if turned { party.other() } else { party };
-        self.keypads.moved(|pad| match pad.slot == from {
-            true => Some(Pad { slot: into, party: side(pad.party), ..pad }),
-            false => Some(pad),
+        self.keypads.moved(|pad| {
+            (pad.slot == from).then(|| Pad { slot: into, party: side(pad.party), ..*pad })
         });
         for known in self.recent.iter_mut().filter(|known| known.slot == from) {
             known.slot = into;

@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use super::boxes::{hang_up, lines, set_up};
 use super::{
-    ALICE, BOB, CAROL, LEFT, MS, MUSIC, RIGHT, Sound, brief, joined_by, media, only_call, sip, text,
+    ALICE, BOB, CAROL, LEFT, MS, MUSIC, RIGHT, Sound, brief, escaped, joined_by, leg, media,
+    only_call, sip, text,
 };
 
 const ALLOW: &str = "[control]\nallow = [\"10.9.0.0/24\"]\n";
@@ -144,14 +145,8 @@ fn the_session_of_any_leg_names_the_call() {
     assert_eq!((of("pause: message"), of("resume: message")), (2, 2), "{commands:?}");
     assert_eq!(told(call, "control"), [""; 0]);
     let sound = Sound::of(&replayed, call);
-    for stretch in spoken {
-        sound.has(LEFT, ALICE, stretch.clone());
-        sound.has(RIGHT, BOB, stretch);
-    }
-    for stretch in silent {
-        sound.is_silent(LEFT, stretch.start + 60..stretch.end - 60);
-        sound.is_silent(RIGHT, stretch.start + 60..stretch.end - 60);
-    }
+    both_speak(&sound, spoken);
+    both_are_silent(&sound, silent);
     is_in_no_file(&secret, &replayed);
 }
 
@@ -200,6 +195,22 @@ fn replayed(ensemble: Ensemble, hidden_ms: Range<u64>) -> (Replayed, Needles) {
 }
 
 #[track_caller]
+fn both_speak<const N: usize>(sound: &Sound, stretches: [Range<u64>; N]) {
+    for stretch in stretches {
+        sound.has(LEFT, ALICE, stretch.clone());
+        sound.has(RIGHT, BOB, stretch);
+    }
+}
+
+#[track_caller]
+fn both_are_silent<const N: usize>(sound: &Sound, stretches: [Range<u64>; N]) {
+    for stretch in stretches {
+        sound.is_silent(LEFT, stretch.start + 60..stretch.end - 60);
+        sound.is_silent(RIGHT, stretch.start + 60..stretch.end - 60);
+    }
+}
+
+#[track_caller]
 fn is_in_no_file(secret: &Needles, replayed: &Replayed) {
     assert!(secret.count() > 50, "{}", secret.count());
     for (path, found) in secret.found_below(&replayed.data_dir()) {
@@ -222,11 +233,8 @@ fn paused_on_one_leg() {
         let call = only_call(&replayed);
         assert_eq!(joined_by(call), ["-", "session_id"], "{later:?} {}", brief(call));
         let sound = Sound::of(&replayed, call);
-        for (side, voice) in [(LEFT, ALICE), (RIGHT, BOB)] {
-            sound.has(side, voice, before.clone());
-            sound.is_silent(side, paused.start + 60..paused.end - 60);
-            sound.has(side, voice, after.clone());
-        }
+        both_speak(&sound, [before, after]);
+        both_are_silent(&sound, [paused]);
         let hidden = replayed.recordings[0]["hidden"].as_array().expect("a list");
         assert_eq!(hidden.len(), 1, "{hidden:?}");
         is_in_no_file(&secret, &replayed);
@@ -247,14 +255,8 @@ fn paused_on_both_legs() {
     let (replayed, secret) = play.play(3_030..6_470);
     let call = only_call(&replayed);
     let sound = Sound::of(&replayed, call);
-    for stretch in spoken {
-        sound.has(LEFT, ALICE, stretch.clone());
-        sound.has(RIGHT, BOB, stretch);
-    }
-    for stretch in silent {
-        sound.is_silent(LEFT, stretch.start + 60..stretch.end - 60);
-        sound.is_silent(RIGHT, stretch.start + 60..stretch.end - 60);
-    }
+    both_speak(&sound, spoken);
+    both_are_silent(&sound, silent);
     is_in_no_file(&secret, &replayed);
 }
 
@@ -262,8 +264,8 @@ fn paused_on_both_legs() {
 /// nothing is missing and nothing is twice.
 #[test]
 fn stopped_and_begun_on_one_leg() {
-    for (leg, later) in [(0, Later::Header), (1, Later::Header)] {
-        let mut play = Apart::new(later);
+    for leg in [0, 1] {
+        let mut play = Apart::new(Later::Header);
         play.until(2_000).word(leg, "stop");
         play.until(4_000).word(leg, "start");
         play.until(6_000).join();
@@ -272,10 +274,7 @@ fn stopped_and_begun_on_one_leg() {
         let (replayed, _) = play.play(0..1);
         let call = only_call(&replayed);
         let sound = Sound::of(&replayed, call);
-        for stretch in all {
-            sound.has(LEFT, ALICE, stretch.clone());
-            sound.has(RIGHT, BOB, stretch);
-        }
+        both_speak(&sound, all);
         assert!((8_900..9_100).contains(&sound.wav.duration_ms()), "{}", brief(call));
         assert_eq!(replayed.recordings[0]["take"]["number"], 1);
     }
@@ -293,10 +292,7 @@ fn stopped_on_one_leg() {
         let (replayed, secret) = play.play(5_060..TALK_MS);
         let call = only_call(&replayed);
         let sound = Sound::of(&replayed, call);
-        for stretch in kept {
-            sound.has(LEFT, ALICE, stretch.clone());
-            sound.has(RIGHT, BOB, stretch);
-        }
+        both_speak(&sound, kept);
         let length_ms = sound.wav.duration_ms();
         assert!((4_950..5_060).contains(&length_ms), "{length_ms} ms\n{}", brief(call));
         assert_eq!(text(&replayed.recordings[0], "end_reason"), "stopped_by_message");
@@ -309,10 +305,6 @@ fn stopped_on_one_leg() {
 #[test]
 fn a_consultation_that_was_paused() {
     let mut ensemble = Ensemble::default();
-    let leg = |name: &str, users, hosts: [u8; 2], ports: [u16; 2]| {
-        let ends = [media(hosts[0], ports[0]), media(hosts[1], ports[1])];
-        Line::new(name, users, hosts.map(sip), ends)
-    };
     let mut alice = leg("alice-box", ["alice", "bob"], [1, 10], [4000, 6000]);
     let mut bob = leg("box-bob", ["alice", "bob"], [10, 2], [6002, 4000]);
     let mut asks =
@@ -347,8 +339,7 @@ fn a_consultation_that_was_paused() {
     word(&mut ensemble, &asks, "resume", "asks");
     let resumed = ensemble.now_ms()..asked.end;
     ensemble.wait(1_500);
-    let replaces = asks.replaces(Callee);
-    let escaped = replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
+    let escaped = escaped(&asks.replaces(Callee));
     ensemble.refer(&mut bob, Callee, &format!("sip:carol@10.9.0.10?Replaces={escaped}"), 202);
     ensemble.notify(&mut bob, Caller, 200);
     ensemble.hang_up(&mut bob, Callee);
@@ -369,8 +360,6 @@ fn a_consultation_that_was_paused() {
         sound.has(LEFT, left, stretch.start + 40..stretch.end - 40);
         sound.has(RIGHT, right, stretch.start + 40..stretch.end - 40);
     }
-    for side in [LEFT, RIGHT] {
-        sound.is_silent(side, paused.start + 60..paused.end - 60);
-    }
+    both_are_silent(&sound, [paused]);
     is_in_no_file(&secret, &replayed);
 }

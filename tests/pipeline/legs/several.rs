@@ -4,7 +4,7 @@ use earwitness_fixtures::ensemble::{Ensemble, Line};
 use earwitness_fixtures::spec::Party::{Callee, Caller};
 
 use super::{
-    ALICE, BOB, CAROL, LEFT, MUSIC, RIGHT, Sound, brief, joined_by, media, only_call, parties,
+    ALICE, BOB, CAROL, LEFT, MUSIC, RIGHT, Sound, brief, joined_by, leg, media, only_call, parties,
     replay, sip, text,
 };
 
@@ -12,14 +12,6 @@ use super::{
 #[test]
 fn a_queue_answered_by_the_third_agent() {
     let mut ensemble = Ensemble::default();
-    let leg = |name: &str, users, hosts: [u8; 2], ports: [u16; 2]| {
-        Line::new(
-            name,
-            users,
-            hosts.map(sip),
-            [media(hosts[0], ports[0]), media(hosts[1], ports[1])],
-        )
-    };
     let mut caller = leg("caller", ["alice", "8000"], [1, 10], [4000, 6000]);
     ensemble.call(&mut caller);
     let waits = ensemble.now_ms()..ensemble.now_ms() + 5_000;

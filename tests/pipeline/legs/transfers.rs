@@ -5,8 +5,8 @@ use earwitness_fixtures::sdp::Direction;
 use earwitness_fixtures::spec::Party::{self, Callee, Caller};
 
 use super::{
-    ALICE, BOB, CAROL, LEFT, MUSIC, RIGHT, Sound, brief, joined_by, media, only_call, parties,
-    replay, sip, text,
+    ALICE, BOB, CAROL, LEFT, MUSIC, RIGHT, Sound, brief, escaped, joined_by, leg, media, only_call,
+    parties, replay, sip, text,
 };
 
 fn talk(ensemble: &mut Ensemble, line: &Line, voices: [u64; 2], ms: u64) -> std::ops::Range<u64> {
@@ -116,7 +116,7 @@ fn an_attended_transfer_by_replaces() {
     ensemble.call(&mut consult);
     let asked = talk(&mut ensemble, &consult, [BOB, CAROL], 2_000);
     let replaces = consult.replaces(Callee);
-    let escaped = replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
+    let escaped = escaped(&replaces);
     ensemble.refer(&mut first, Callee, &format!("sip:carol@10.9.0.3?Replaces={escaped}"), 202);
     let mut last = phones("last", ["alice", "carol"], [1, 3]).with("Replaces", replaces);
     last.media = [media(1, 4000), media(3, 4002)];
@@ -149,14 +149,6 @@ fn an_attended_transfer_by_replaces() {
 #[test]
 fn an_attended_transfer_inside_a_box() {
     let mut ensemble = Ensemble::default();
-    let leg = |name: &str, users, hosts: [u8; 2], ports: [u16; 2]| {
-        Line::new(
-            name,
-            users,
-            hosts.map(sip),
-            [media(hosts[0], ports[0]), media(hosts[1], ports[1])],
-        )
-    };
     let mut alice = leg("alice-box", ["alice", "bob"], [1, 10], [4000, 6000]);
     let mut bob = leg("box-bob", ["alice", "bob"], [10, 2], [6002, 4000]);
     let mut asks = leg("bob-box", ["bob", "carol"], [2, 10], [4002, 6004]);
@@ -184,7 +176,7 @@ fn an_attended_transfer_inside_a_box() {
     set_up(&mut ensemble, &mut asks, &mut carol);
     let asked = both(&mut ensemble, &asks, &carol, [BOB, CAROL], 2_000);
     let replaces = asks.replaces(Callee);
-    let escaped = replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
+    let escaped = escaped(&replaces);
     ensemble.refer(&mut bob, Callee, &format!("sip:carol@10.9.0.10?Replaces={escaped}"), 202);
     ensemble.notify(&mut bob, Caller, 200);
     ensemble.hang_up(&mut bob, Callee);

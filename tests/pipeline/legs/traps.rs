@@ -3,7 +3,7 @@
 use earwitness_fixtures::ensemble::{Ensemble, Line};
 use earwitness_fixtures::spec::Party::{Callee, Caller};
 
-use super::{ALICE, BOB, CAROL, LEFT, RIGHT, Sound, brief, media, replay, sip, text};
+use super::{ALICE, BOB, CAROL, LEFT, RIGHT, Sound, brief, leg, media, replay, sip, text};
 
 /// CALL-5: two calls between the same numbers at the same time, through a box: nobody can tell which leg is whose, and
 /// nothing is joined; the trace says so.
@@ -131,14 +131,6 @@ fn a_media_address_that_is_used_again() {
 #[test]
 fn a_caller_with_two_calls() {
     let mut ensemble = Ensemble::default();
-    let leg = |name: &str, users, hosts: [u8; 2], ports: [u16; 2]| {
-        Line::new(
-            name,
-            users,
-            hosts.map(sip),
-            [media(hosts[0], ports[0]), media(hosts[1], ports[1])],
-        )
-    };
     let mut ivr = leg("ivr", ["alice", "8000"], [1, 10], [4000, 6000]);
     let mut queue = leg("queue", ["alice", "9000"], [1, 10], [4002, 6002]);
     let mut agent = leg("agent", ["alice", "agent"], [10, 2], [6004, 4000]);

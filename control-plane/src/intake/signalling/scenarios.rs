@@ -41,7 +41,8 @@ impl Scene {
             length_max_ns: 43_200 * SECOND_NS,
         };
         let metrics = Arc::new(Metrics::new());
-        let config = Config::default();
+        let mut config = Config::default();
+        config.control.allow = vec!["10.0.0.0/8".to_owned()];
         let control = config.control.settings().expect("defaults are valid");
         let control = Control::new(control, Arc::clone(&metrics));
         let settings = Correlation {
@@ -269,6 +270,34 @@ fn what_is_too_large_stays_apart() {
     let calls = scene.calls();
     assert_eq!((calls.len(), scene.metrics.legs_apart.get()), (2, 1));
     assert!(calls.iter().all(|call| told(call, "together they are too large for one call")));
+}
+
+/// POL-8: a feature code of which some keys were pressed before the call became a part of another, and the rest after.
+#[test]
+fn a_code_that_is_half_pressed_goes_on() {
+    let mut scene = Scene::new();
+    scene.see((ALICE, BOX), &invite("one", "alice;a", "bob", ""));
+    scene.see((BOX, BOB), &invite("two", "main;m", "desk", ""));
+    let session = "Session-ID: ab30317f1a784dc48ff824d0d3715d86\n";
+    let answer = |id, from, to| message("SIP/2.0 200 OK", id, (from, to), "1 INVITE", session);
+    let press = |scene: &mut Scene, cseq: u32, key: char| {
+        let more = format!(
+            "Content-Type: application/dtmf-relay\nContent-Length: 24\n\nSignal={key}\nDuration=100"
+        );
+        let cseq = format!("{cseq} INFO");
+        scene.see(
+            (BOX, BOB),
+            &message("INFO sip:x@h SIP/2.0", "two", ("main;m", "desk;d"), &cseq, &more),
+        );
+    };
+    scene.see((BOB, BOX), &answer("two", "main;m", "desk;d"));
+    press(&mut scene, 2, '*');
+    press(&mut scene, 3, '4');
+    scene.see((BOX, ALICE), &answer("one", "alice;a", "bob;b"));
+    assert_eq!(scene.joined(Evidence::SessionId), 1);
+    assert!(!scene.calls()[0].coverage.is_paused());
+    press(&mut scene, 4, '8');
+    assert!(scene.calls()[0].coverage.is_paused(), "{:?}", scene.calls()[0].trace);
 }
 
 /// POL-8: a call that has become a part of another is still found by the ids that it had.
