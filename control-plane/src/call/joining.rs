@@ -463,6 +463,9 @@ impl Call {
         }
         left_out.parties += self.together.len().saturating_sub(TOGETHER_MAX);
         self.order_parties();
+        if let (Role::Hop, Some(talk)) = (tie.role, into_talk) {
+            self.meet_anew(talk);
+        }
         for hold in gone.holds.drain(..) {
             let (talk, invite) = (talk(hold.talk), behind_invite(hold.invite));
             self.holds.push(super::Hold { talk, invite, ..hold });

@@ -4,7 +4,7 @@
 //! answered gives way to the agent behind it, the party that was transferred to takes the place of who transferred.
 
 use super::binding::TsNs;
-use super::leg::{Identity, Invite, InviteIndex, Said};
+use super::leg::{Identity, Invite, InviteIndex, Role, Said};
 use super::limits::TOGETHER_MAX;
 use super::number::Number;
 use super::{Call, LegIndex, Party};
@@ -154,6 +154,36 @@ impl Call {
             next.set(far, news.on(far));
             self.meet(next);
         }
+    }
+
+    /// Two calls turned out to be hops of one conversation: it is told as if that had been known from the beginning. One that
+    /// was transferred is told as it is.
+    pub(super) fn meet_anew(&mut self, talk: u8) {
+        let of_talk = |invite: &&Invite| invite.talk == talk;
+        let is_plain = |invite: &Invite| {
+            invite.joined.is_none_or(|joined| matches!(joined.role, Role::First | Role::Hop))
+        };
+        if !self.invites.iter().filter(of_talk).all(is_plain) {
+            return;
+        }
+        let numbered = (0..=u8::MAX).map(LegIndex).zip(&self.legs);
+        let own = numbered.filter_map(|(index, leg)| {
+            let is_its = self.invites.get(leg.invite).is_some_and(|invite| invite.talk == talk);
+            Some((leg.answered_ns?, index, leg.invite, leg.ended_ns)).filter(|_| is_its)
+        });
+        let mut own: Vec<_> = own.collect();
+        own.sort_by_key(|(answered_ns, index, ..)| (*answered_ns, index.0));
+        self.together.retain(|known| known.talk != talk);
+        for (answered_ns, index, ..) in &own {
+            self.met(*index, *answered_ns);
+        }
+        let over = own.iter().filter_map(|(_, _, invite, ended_ns)| Some((*invite, (*ended_ns)?)));
+        for (invite, ended_ns) in over {
+            if self.invites.get(invite).is_some_and(|invite| invite.is_over) {
+                self.parted(invite, ended_ns);
+            }
+        }
+        self.order_parties();
     }
 
     fn placed(&self, leg: LegIndex) -> Option<(InviteIndex, &Invite)> {

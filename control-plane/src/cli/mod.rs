@@ -175,7 +175,8 @@ pub enum CallCommand {
 
 #[derive(Debug, Args)]
 pub struct CallOrder {
-    /// Id or Call-ID of the call (`earwitness calls list`); a unique beginning of the id is enough.
+    /// Id or Call-ID of the call (`earwitness calls list`); a unique beginning of the id is enough. A session id
+    /// (`control.session_header`, Session-ID) is for all calls that have it.
     pub id: String,
     /// Data folder of the daemon.
     #[arg(long, value_name = "DIR")]

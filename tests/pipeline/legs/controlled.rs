@@ -10,12 +10,12 @@ use earwitness_fixtures::spec::Party::{Callee, Caller};
 use earwitness_fixtures::spec::SCENE_START_NS;
 use earwitness_tests::needles::Needles;
 use earwitness_tests::program::{Container, Replayed};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::boxes::{hang_up, lines, set_up};
 use super::{
     ALICE, BOB, CAROL, LEFT, MS, MUSIC, RIGHT, Sound, brief, escaped, joined_by, leg, media,
-    only_call, sip, text,
+    only_call, parties, sip, text,
 };
 
 const ALLOW: &str = "[control]\nallow = [\"10.9.0.0/24\"]\n";
@@ -102,11 +102,15 @@ impl Apart {
     }
 
     /// The rest of it, and what was said between.
-    fn play(mut self, hidden: Range<u64>) -> (Replayed, Needles) {
+    fn play(self, hidden: Range<u64>) -> (Replayed, Needles) {
+        self.play_with(hidden, ALLOW)
+    }
+
+    fn play_with(mut self, hidden: Range<u64>, config: &str) -> (Replayed, Needles) {
         self.until(TALK_MS);
         hang_up(&mut self.ensemble, &mut self.legs);
-        let begin_ms = self.begin_ms;
-        replayed(self.ensemble, begin_ms + hidden.start..begin_ms + hidden.end)
+        let hidden = self.ms(hidden);
+        with_config(self.ensemble, hidden, config)
     }
 
     fn ms(&self, ms: Range<u64>) -> Range<u64> {
@@ -187,11 +191,15 @@ fn a_session_of_several_calls() {
 }
 
 fn replayed(ensemble: Ensemble, hidden_ms: Range<u64>) -> (Replayed, Needles) {
+    with_config(ensemble, hidden_ms, ALLOW)
+}
+
+fn with_config(ensemble: Ensemble, hidden_ms: Range<u64>, config: &str) -> (Replayed, Needles) {
     let frames = ensemble.frames();
     let hidden = SCENE_START_NS + hidden_ms.start * MS..SCENE_START_NS + hidden_ms.end * MS;
     let is_hidden = |frame: &&Frame| hidden.contains(&frame.ts_ns);
     let secret = Needles::of_frames(frames.iter().filter(is_hidden).cloned());
-    (Replayed::of(frames.into_iter(), Container::default(), Some(ALLOW)), secret)
+    (Replayed::of(frames.into_iter(), Container::default(), Some(config)), secret)
 }
 
 #[track_caller]
@@ -297,6 +305,31 @@ fn stopped_on_one_leg() {
         assert!((4_950..5_060).contains(&length_ms), "{length_ms} ms\n{}", brief(call));
         assert_eq!(text(&replayed.recordings[0], "end_reason"), "stopped_by_message");
         is_in_no_file(&secret, &replayed);
+    }
+}
+
+/// POL-1: a rule wanted one leg and none the other: the conversation is recorded as the rules want that of who speaks, from
+/// the beginning of the leg that was recorded.
+#[test]
+fn recorded_on_one_leg_by_a_rule() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("policy.json");
+    // `to-box` is the first call, and goes on; `desk` is whom only the second one names.
+    for (user, leg) in [("desk", 1), ("4930111", 0)] {
+        let host = if leg == 1 { 2 } else { 10 };
+        let user = json!({ "id": user, "identities": [format!("{user}@10.9.0.{host}")],
+            "record_audio_calls": "on" });
+        let policy = json!({ "tenants": [{ "id": "acme", "users": [user] }] });
+        std::fs::write(&file, policy.to_string()).expect("the test's folder can be written");
+        let config = format!("[recording]\ndefault = \"none\"\n[policy]\nfiles = [{file:?}]\n");
+        let mut play = Apart::new(Later::Header);
+        play.until(5_000).join();
+        let all = [0..5_000, 5_000..TALK_MS].map(|ms| play.ms(ms));
+        let (replayed, _) = play.play_with(0..1, &config);
+        let call = only_call(&replayed);
+        assert_eq!(parties(call), [("4930111", "desk")], "{}", brief(call));
+        let sound = Sound::of(&replayed, call);
+        both_speak(&sound, all);
     }
 }
 

@@ -10,7 +10,7 @@ use super::Signalling;
 use crate::call::coverage::By;
 use crate::call::leg::{Evidence, Said};
 use crate::call::limits::INVITES_MAX;
-use crate::call::parties::End;
+use crate::call::parties::{End, Together};
 use crate::call::table::{CallTable, Timing};
 use crate::call::{Call, LegIndex, Party};
 use crate::config::{Config, RecordDefault};
@@ -127,6 +127,14 @@ fn what_turns_out_later_makes_two_calls_one() {
     let calls = scene.calls();
     assert_eq!(calls.len(), 1);
     assert_eq!((&calls[0].id, calls[0].legs.len()), (&ids[0], 2));
+    // As if it had been known from the beginning.
+    let parties = calls[0].parties();
+    let named = |known: &Together| {
+        let address = |end| calls[0].address(end).map(str::to_owned);
+        (address(known.caller), address(known.callee), known.until_ns)
+    };
+    let [alice, desk] = ["alice@h", "desk@h"].map(|name| Some(name.to_owned()));
+    assert_eq!(parties.iter().map(named).collect::<Vec<_>>(), [(alice, desk, None)]);
     scene.see((BOB, BOX), &bye("two", "desk;d", "main;m"));
     assert!(scene.calls()[0].ended_ns.is_none());
     scene.see((BOX, ALICE), &bye("one", "bob;b", "alice;a"));
