@@ -35,7 +35,7 @@ replay_instead() {
 ip netns add "$switch" 2>/dev/null || replay_instead "network namespaces cannot be made"
 
 say "Two phones, one switch, one tap"
-set_stage
+set_stage alice bob
 
 speak() { # file, voice, delay in seconds, text
     espeak-ng -v "$2" -w "$work/spoken.wav" "$4"
@@ -45,18 +45,17 @@ speak alice.wav en-gb 0.3 "Hello, this is Alice. I would like to order three box
 speak bob.wav en-us+f3 0.9 "Good morning, Bob speaking. Three boxes of paper, noted. They will be there on Monday."
 echo "  their microphones are files that espeak-ng spoke: $(soxi -d "$work/alice.wav"), $(soxi -d "$work/bob.wav")"
 
-phone alice 10.20.0.1
-phone bob 10.20.0.2
+phone alice
+phone bob
 
 say "Earwitness on the tap"
 listen
 grep -o 'interface=.*' "$work/log" | tail -n 1 | sed 's/^/  /'
 
 say "Alice calls Bob"
-ip netns exec "${spaces[2]}" baresip -f "$work/bob" -t 14 >"$work/bob.log" 2>&1 &
-pids+=("$!")
+start bob baresip -f "$work/bob" -t 14 >"$work/bob.log" 2>&1
 sleep 1
-ip netns exec "${spaces[1]}" baresip -f "$work/alice" -t 8 -e "/dial sip:bob@10.20.0.2" >"$work/alice.log" 2>&1 || :
+inside alice baresip -f "$work/alice" -t 8 -e "/dial sip:bob@10.20.0.2" >"$work/alice.log" 2>&1 || :
 over=$(date +%s%N)
 for _ in $(seq 100); do
     [[ -n $("$bin/earwitness" recordings list --data-dir "$work/data" --json 2>/dev/null) ]] && break

@@ -1,47 +1,66 @@
-# Two phones, one switch, one tap: namespaces that a bridge joins, whose ports are mirrored to tap0, baresip phones, and Earwitness on
-# the tap. To be sourced: the demo and system tests play on this stage.
+# Phones, one switch, one tap: namespaces that a bridge joins, whose ports are mirrored to tap0, baresip phones, and Earwitness
+# on the tap. To be sourced: the demo and system tests play on this stage.
 #
 # Expects $work (a folder), $bin (the folder of the programs), $tag (what the namespaces' names begin with) and die().
-# Gives $switch, $spaces (switch, alice, bob, tap), $pids; who sources it calls leave_stage at the end.
+# Who sources it makes the namespace $switch, calls `set_stage NAME…`, and leave_stage at the end.
 
-spaces=("$tag-switch" "$tag-alice" "$tag-bob" "$tag-tap")
-switch=${spaces[0]}
+switch=$tag-switch
+spaces=("$switch" "$tag-tap")
+declare -A address=() # of everybody on the stage
 pids=()
 
+# Who came last leaves first: a phone says goodbye to its proxy.
 leave_stage() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || :; done
-    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || :; done
+    local at
+    for ((at = ${#pids[@]} - 1; at >= 0; at--)); do
+        kill "${pids[at]}" 2>/dev/null && wait "${pids[at]}" 2>/dev/null || :
+    done
     for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || :; done
 }
 
-attach() { # phone's namespace, port of the switch, address
-    ip link add "$2" netns "$switch" type veth peer name eth0 netns "$1"
-    ip -n "$switch" link set "$2" master br0 up
-    ip -n "$1" addr add "$3/24" dev eth0
-    ip -n "$1" link set eth0 up
+attach() { # whose port of the switch
+    ip link add "$1" netns "$switch" type veth peer name eth0 netns "$tag-$1"
+    ip -n "$switch" link set "$1" master br0 up
+    ip -n "$tag-$1" addr add "${address[$1]}/24" dev eth0
+    ip -n "$tag-$1" link set eth0 up
     # The span port: whatever a phone sends is mirrored once.
-    tc -n "$switch" qdisc add dev "$2" ingress
-    tc -n "$switch" filter add dev "$2" parent ffff: protocol all u32 match u32 0 0 \
+    tc -n "$switch" qdisc add dev "$1" ingress
+    tc -n "$switch" filter add dev "$1" parent ffff: protocol all u32 match u32 0 0 \
         action mirred egress mirror dev span
 }
 
 # The switch's namespace is there already: whether namespaces can be made at all is asked by making it.
-set_stage() {
+set_stage() { # who is on it, NAME or NAME=ADDRESS: the first is 10.20.0.1
+    local name names=("${@%%=*}")
+    for name in "$@"; do
+        spaces+=("$tag-${name%%=*}")
+        address[${name%%=*}]=10.20.0.$((${#address[@]} + 1))
+        [[ $name != *=* ]] || address[${name%%=*}]=${name#*=}
+    done
     for space in "${spaces[@]:1}"; do ip netns add "$space"; done
     for space in "${spaces[@]}"; do ip -n "$space" link set lo up; done
     ip -n "$switch" link add br0 type bridge
     ip -n "$switch" link set br0 up
-    ip link add span netns "$switch" type veth peer name tap0 netns "${spaces[3]}"
+    ip link add span netns "$switch" type veth peer name tap0 netns "$tag-tap"
     ip -n "$switch" link set span up
-    ip -n "${spaces[3]}" link set tap0 up
-    attach "${spaces[1]}" alice 10.20.0.1
-    attach "${spaces[2]}" bob 10.20.0.2
+    ip -n "$tag-tap" link set tap0 up
+    for name in "${names[@]}"; do attach "$name"; done
 }
 
-phone() { # name, address; its microphone is $work/NAME.wav
+inside() { # whose namespace, a command that is waited for
+    ip netns exec "$tag-$1" "${@:2}"
+}
+
+start() { # whose namespace, a program that goes on; gives $started
+    ip netns exec "$tag-$1" "${@:2}" <&0 &
+    started=$!
+    pids+=("$started")
+}
+
+phone() { # name, further lines of its configuration; its microphone is $work/NAME.wav
     mkdir -p "$work/$1"
     cat >"$work/$1/config" <<CONFIG
-sip_listen $2:5060
+sip_listen ${address[$1]}:5060
 audio_source aufile,$work/$1.wav
 audio_player aubridge,none
 audio_alert aubridge,none
@@ -63,7 +82,7 @@ module_app menu.so
 module aufile.so
 module aubridge.so
 CONFIG
-    echo "<sip:$1@$2>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1" >"$work/$1/accounts"
+    echo "<sip:$1@${address[$1]}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1" >"$work/$1/accounts"
     : >"$work/$1/contacts"
 }
 
@@ -74,9 +93,8 @@ data_dir = "$work/data"
 interfaces = ["tap0"]
 ${1:-}
 CONFIG
-    ip netns exec "${spaces[3]}" env NO_COLOR=1 "$bin/earwitness" run --config "$work/earwitness.toml" 2>"$work/log" &
-    daemon=$!
-    pids+=("$daemon")
+    start tap env NO_COLOR=1 "$bin/earwitness" run --config "$work/earwitness.toml" 2>"$work/log"
+    daemon=$started
     for _ in $(seq 300); do
         grep -q 'interface=' "$work/log" && return
         kill -0 "$daemon" 2>/dev/null || { cat "$work/log" >&2; die "earwitness did not start"; }

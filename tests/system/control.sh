@@ -20,14 +20,10 @@ die() { printf 'control: %s\n' "$*" >&2; exit 1; }
 
 # shellcheck source=scripts/phones.sh
 source "$(dirname "$0")/../../scripts/phones.sh"
-spaces+=("$tag-carol" "$tag-dave" "$tag-mallory")
 trap leave_stage EXIT
 ip netns add "$switch"
-set_stage
-attach "${spaces[4]}" carol 10.20.0.3
-attach "${spaces[5]}" dave 10.20.0.4
-# Not in control.allow.
-attach "${spaces[6]}" mallory 10.20.0.66
+# Mallory is not in control.allow.
+set_stage alice bob carol dave mallory=10.20.0.66
 
 # Voices --------------------------------------------------------------------------------------------------------------
 
@@ -53,9 +49,7 @@ sox "$work/carol.wav" -t ul "$work/carol.ul"
 
 # The stage -----------------------------------------------------------------------------------------------------------
 
-phone alice 10.20.0.1
-phone bob 10.20.0.2
-phone dave 10.20.0.4
+for name in alice bob dave; do phone "$name"; done
 ip netns exec "$switch" dumpcap -q -P -i span -w "$work/wire.pcap" >"$work/dumpcap.log" 2>&1 &
 wire=$!
 pids+=("$wire")
@@ -65,16 +59,15 @@ from = "caller"
 tones = true' >"$work/out"
 
 # Phones keep time: what they send late would be late in the recording.
-talk() { # space, name, further arguments; keys are read from $work/NAME.keys
-    mkfifo "$work/$2.keys"
-    ip netns exec "$1" nice -n -15 baresip -f "$work/$2" -t 60 "${@:3}" >"$work/$2.log" 2>&1 <"$work/$2.keys" &
-    pids+=("$!")
+talk() { # name, further arguments; keys are read from $work/NAME.keys
+    mkfifo "$work/$1.keys"
+    start "$1" nice -n -15 baresip -f "$work/$1" -t 60 "${@:2}" >"$work/$1.log" 2>&1 <>"$work/$1.keys"
 }
-talk "${spaces[2]}" bob && exec 4>"$work/bob.keys"
-talk "${spaces[5]}" dave && exec 5>"$work/dave.keys"
-dave=$!
-talk "${spaces[1]}" alice -e "/dial sip:bob@10.20.0.2" && exec 3>"$work/alice.keys"
-alice=$!
+talk bob && exec 4>"$work/bob.keys"
+talk dave && exec 5>"$work/dave.keys"
+dave=$started
+talk alice -e "/dial sip:bob@10.20.0.2" && exec 3>"$work/alice.keys"
+alice=$started
 
 cat >"$work/carol.xml" <<XML
 <?xml version="1.0" encoding="UTF-8"?>
@@ -129,10 +122,9 @@ Content-Length: 0
 ]]></send>
 </scenario>
 XML
-ip netns exec "${spaces[4]}" nice -n -15 sipp 10.20.0.4:5060 -sf "$work/carol.xml" -m 1 -i 10.20.0.3 -p 5060 -nostdin \
-    -timeout 60 >"$work/carol.log" 2>&1 &
-carol=$!
-pids+=("$carol")
+start carol nice -n -15 sipp 10.20.0.4:5060 -sf "$work/carol.xml" -m 1 -i 10.20.0.3 -p 5060 -nostdin \
+    -timeout 60 >"$work/carol.log" 2>&1
+carol=$started
 
 # The calls -----------------------------------------------------------------------------------------------------------
 
@@ -148,16 +140,16 @@ await_answer() { # address of the caller; gives $row
     die "$1 is not in a call"
 }
 number=900
-request() { # space, address, method, callee, dialog or other, content type, body
-    local tag=other$number param='' id=$number.$session
-    [[ $5 == dialog ]] && tag=$from_tag param=";tag=$to_tag" id=$call_id
+request() { # whose phone, address, method, callee, dialog or other, content type, body
+    local own=other$number param='' id=$number.$session
+    [[ $5 == dialog ]] && own=$from_tag param=";tag=$to_tag" id=$call_id
     cat >"$work/request-$number.xml" <<XML
 <?xml version="1.0" encoding="UTF-8"?>
 <scenario name="one request">
   <send><![CDATA[
 $3 sip:$4 SIP/2.0
 Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
-From: <sip:$caller>;tag=$tag
+From: <sip:$caller>;tag=$own
 To: <sip:$4>$param
 Call-ID: $id
 CSeq: $number $3
@@ -171,7 +163,7 @@ $7
   <pause milliseconds="50"/>
 </scenario>
 XML
-    ip netns exec "$1" sipp "$peer:5060" -sf "$work/request-$number.xml" -m 1 -i "$2" -p 5071 -nostdin \
+    inside "$1" sipp "$peer:5060" -sf "$work/request-$number.xml" -m 1 -i "$2" -p 5071 -nostdin \
         >>"$work/sipp.log" 2>&1 || :
     : $((number++))
 }
@@ -192,7 +184,7 @@ command() {
     "$bin/earwitness" call "$1" "$call" --data-dir "$work/data" >>"$work/commands"
     echo "$1 $from $(date +%s%N)" >>"$work/moments"
 }
-dialog_message() { request "${spaces[1]}" 10.20.0.1 MESSAGE bob@10.20.0.2 dialog "$json" "{\"operation\":\"$1\"}"; }
+dialog_message() { request alice 10.20.0.1 MESSAGE bob@10.20.0.2 dialog "$json" "{\"operation\":\"$1\"}"; }
 alice_talks() {
     # Until her tones are over.
     local left_ms=$((answered_ms + 9700 - $(date +%s%3N)))
@@ -224,13 +216,13 @@ carol_talks() {
     call_id=$(field call_id) from_tag=$(field from_tag) to_tag=$(field to_tag)
     caller=carol@10.20.0.3 peer=10.20.0.4
     number=1900
-    local space=${spaces[4]} key
+    local key
     message() { # operation, session id
-        request "$space" 10.20.0.3 MESSAGE pbx@10.20.0.4 other "$json" "{\"operation\":\"$1\",\"session_id\":\"$2\"}"
+        request carol 10.20.0.3 MESSAGE pbx@10.20.0.4 other "$json" "{\"operation\":\"$1\",\"session_id\":\"$2\"}"
     }
     info() {
         for key in "$@"; do
-            request "$space" 10.20.0.3 INFO dave@10.20.0.4 dialog application/dtmf-relay "Signal=$key"$'\r\nDuration=160'
+            request carol 10.20.0.3 INFO dave@10.20.0.4 dialog application/dtmf-relay "Signal=$key"$'\r\nDuration=160'
         done
     }
     sleep 2
@@ -242,14 +234,14 @@ carol_talks() {
     sleep 5
     info '*' 4 9
     sleep 1
-    request "$space" 10.20.0.3 INVITE '*48@10.20.0.4' other text/plain ''
+    request carol 10.20.0.3 INVITE '*48@10.20.0.4' other text/plain ''
     sleep 5
-    request "$space" 10.20.0.3 INVITE '%2A49@10.20.0.4' other text/plain ''
+    request carol 10.20.0.3 INVITE '%2A49@10.20.0.4' other text/plain ''
     sleep 1
     # None of these may do anything.
-    request "${spaces[6]}" 10.20.0.66 MESSAGE pbx@10.20.0.4 other "$json" "{\"operation\":\"pause\",\"session_id\":\"$session\"}"
+    request mallory 10.20.0.66 MESSAGE pbx@10.20.0.4 other "$json" "{\"operation\":\"pause\",\"session_id\":\"$session\"}"
     message pause another
-    request "$space" 10.20.0.3 MESSAGE dave@10.20.0.4 dialog "$json" '{"operation":"pause"'
+    request carol 10.20.0.3 MESSAGE dave@10.20.0.4 dialog "$json" '{"operation":"pause"'
     sleep 1
 }
 carol_talks 3>&- 4>&- 5>&- &
@@ -259,7 +251,7 @@ wait "$talking"
 
 # The end -------------------------------------------------------------------------------------------------------------
 
-ip netns exec "${spaces[3]}" bash -c 'exec 6<>/dev/tcp/127.0.0.1/8080; printf "GET /metrics HTTP/1.0\r\n\r\n" >&6; cat <&6' >"$work/metrics"
+inside tap bash -c 'exec 6<>/dev/tcp/127.0.0.1/8080; printf "GET /metrics HTTP/1.0\r\n\r\n" >&6; cat <&6' >"$work/metrics"
 exec 3>&- 4>&- 5>&-
 kill "$alice" "$dave"
 wait "$alice" "$dave" "$carol" 2>/dev/null || :
