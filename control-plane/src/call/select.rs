@@ -121,9 +121,13 @@ pub struct Selection {
 
 impl Selection {
     fn number_voices(&mut self) {
-        let mut voices: Vec<(Party, u32)> = Vec::new();
-        for heard in &mut self.heard {
-            let voice = (heard.speaker, heard.ssrc);
+        let mut voices: Vec<(Party, u32, usize)> = Vec::new();
+        for index in 0..self.heard.len() {
+            let (before, rest) = self.heard.split_at_mut(index);
+            let heard = &mut rest[0];
+            // A stream of which another leg tells the middle begins anew behind it: what is passed over is not lost.
+            let is_same = |known: &&Heard| (known.flow, known.ssrc) == (heard.flow, heard.ssrc);
+            let voice = (heard.speaker, heard.ssrc, before.iter().filter(is_same).count());
             heard.voice = voices.iter().position(|known| *known == voice).unwrap_or(voices.len());
             if heard.voice == voices.len() {
                 voices.push(voice);
@@ -362,7 +366,17 @@ mod tests {
 
     fn flow(src: Endpoint, dst: Endpoint, receiver: Party, packets: u64) -> Flow {
         let ssrcs = vec![SsrcUse { ssrc: 7, first_ns: 0, last_ns: 100, packets, concurrent: 0 }];
-        Flow { src, dst, receiver, first_ns: 0, last_ns: 100, packets, chains: Vec::new(), ssrcs }
+        Flow {
+            src,
+            dst,
+            receiver,
+            first_ns: 0,
+            last_ns: 100,
+            packets,
+            chains: Vec::new(),
+            ssrcs,
+            mixed: Vec::new(),
+        }
     }
 
     fn choose(announced: &[Announced], flows: Vec<Flow>) -> Selection {
