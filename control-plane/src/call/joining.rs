@@ -235,7 +235,7 @@ impl CallTable {
         }
         let moved: Vec<(Endpoint, Party)> = call.turn(turned, at_ns);
         call.bridged(caller, callee, at_ns);
-        let name = |end| call.address(end).unwrap_or("unknown").to_owned();
+        let name = |end| call.name(end).unwrap_or("unknown").to_owned();
         let text = format!("{} speaks with {} now", name(caller), name(callee));
         call.trace.note(at_ns, "transfer", text);
         for (endpoint, party) in moved {

@@ -97,6 +97,7 @@ fn party<'a>(call: &'a Call, now: &Together, side: Party) -> KnownParty<'a> {
     identities.extend(named);
     if end.party == Party::Callee {
         let asked = invite.said(Said::RequestUri, Party::Caller);
+        let asked = call.target(end).into_iter().chain(asked);
         identities.extend(asked.map(|text| Identity { by: By::RequestUri, text }));
     }
     identities.extend(own(Said::Registration, By::Registration));

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use earwitness_voip::dialog::{Hop, LegId, Party};
 
 use super::binding::TsNs;
-use super::limits::{ADDRESS_BYTES_MAX, IDENTITIES_MAX, INVITES_MAX};
+use super::limits::{ADDRESS_BYTES_MAX, HOPS_MAX, IDENTITIES_MAX, INVITES_MAX};
 use super::number::Number;
 use super::{LegIndex, State};
 
@@ -28,6 +28,26 @@ pub struct Leg {
     pub answered_ns: Option<TsNs>,
     pub ended_ns: Option<TsNs>,
     pub end_reason: Option<String>,
+    pub answerer: Option<Answerer>,
+}
+
+/// Who answers a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answerer {
+    /// Where its first answer was seen to come from.
+    pub at: SocketAddr,
+    /// It was a refusal: another party that answers may have the leg, if there is one (see [`Leg`]).
+    pub has_refused: bool,
+}
+
+impl Leg {
+    /// An answer came from there.
+    pub fn answered_from(&mut self, at: SocketAddr, code: u16) {
+        let has_refused = code >= 300;
+        if self.answerer.is_none_or(|known| known.has_refused && !has_refused) {
+            self.answerer = Some(Answerer { at, has_refused });
+        }
+    }
 }
 
 /// Why an INVITE is taken for a part of a call.
@@ -49,6 +69,8 @@ pub enum Evidence {
     CallId,
     /// A conference's focus (RFC 4579).
     Focus,
+    /// A mixer says whose voices it has mixed (RFC 3550 section 7.1).
+    Mixer,
     /// The same media address, told by another host.
     Media,
     /// The same calling and called number, through the same box, at about the same time.
@@ -70,6 +92,7 @@ impl Evidence {
             Self::TargetDialog => "target_dialog",
             Self::CallId => "call_id",
             Self::Focus => "focus",
+            Self::Mixer => "mixer",
             Self::Media => "media",
             Self::Numbers => "numbers",
             Self::Calling => "calling",
@@ -81,7 +104,7 @@ impl Evidence {
     pub const fn confidence(self) -> u8 {
         match self {
             Self::Header => 100,
-            Self::SessionId | Self::Replaces | Self::Join => 95,
+            Self::SessionId | Self::Replaces | Self::Join | Self::Mixer => 95,
             Self::Refer | Self::TargetDialog | Self::CallId => 90,
             Self::Focus => 85,
             Self::Media => 80,
@@ -172,9 +195,19 @@ pub struct Invite {
     pub to: Option<Box<str>>,
     pub calling: Option<Number>,
     pub called: Option<Number>,
-    /// Which of its ends is a conference.
+    /// Which of its ends is a conference, or mixes one.
     pub focus: Option<Party>,
     pub identities: Vec<Identity>,
+    /// Where it was sent on to, and whom it asked for there.
+    pub branches: Vec<Branch>,
+}
+
+/// An INVITE past the first hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    pub hop: Hop,
+    /// `user@host`: who is registered there, or the Request-URI.
+    pub target: Box<str>,
 }
 
 impl Invite {
@@ -196,7 +229,32 @@ impl Invite {
             called: None,
             focus: None,
             identities: Vec::new(),
+            branches: Vec::new(),
         }
+    }
+
+    /// Notes that it was sent on, the last time with this target.
+    pub fn sent_on(&mut self, hop: Hop, target: &str) {
+        if target.len() > ADDRESS_BYTES_MAX {
+            return;
+        }
+        let has_room = self.branches.len() < HOPS_MAX;
+        match self.branches.iter_mut().find(|known| known.hop == hop) {
+            Some(known) => known.target = target.into(),
+            None if has_room => self.branches.push(Branch { hop, target: target.into() }),
+            None => {}
+        }
+    }
+
+    /// Whom it asked for where this answer came from, if it was sent to several: a queue's agents, a group's phones. Where
+    /// it went one way only, From and To say who speaks, and the Request-URI is but the way.
+    #[must_use]
+    pub fn target_at(&self, answers_from: SocketAddr) -> Option<&str> {
+        let branch = self.branches.iter().find(|known| known.hop.callee == answers_from)?;
+        let is_beside =
+            |other: Hop| other.caller == branch.hop.caller && other.callee != branch.hop.callee;
+        let mut others = self.branches.iter().map(|known| known.hop).chain([self.hop]);
+        others.any(is_beside).then_some(&*branch.target)
     }
 
     /// The call's side that a party of it is on.

@@ -40,6 +40,8 @@ pub const IDENTITIES_MAX: usize = 24;
 pub const ADDRESS_BYTES_MAX: usize = 256;
 /// INVITEs of which one value of a header, or one pair of numbers, is remembered.
 pub const HOLDERS_MAX: usize = 4;
+/// Voices that a mixer has put into one flow, as far as they are remembered.
+pub const VOICES_MAX: usize = 16;
 /// Values that one INVITE may be found by.
 pub const KEYS_PER_INVITE_MAX: usize = 12;
 /// Transfers that were asked for and have not come about, of all calls.

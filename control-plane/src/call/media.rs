@@ -6,7 +6,7 @@ use earwitness_wire::Endpoint;
 
 use super::Party;
 use super::binding::TsNs;
-use super::limits::{FLOWS_PER_CALL_MAX, STREAMS_PER_CALL_MAX};
+use super::limits::{FLOWS_PER_CALL_MAX, STREAMS_PER_CALL_MAX, VOICES_MAX};
 
 /// The end of a chain of records: walk `prev` from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Flow {
     pub packets: u64,
     pub chains: Vec<Chain>,
     pub ssrcs: Vec<SsrcUse>,
+    /// Whose voices are in it, as a mixer says (RFC 3550 section 7.1).
+    pub mixed: Vec<u32>,
 }
 
 /// The SSRC of an RTP packet; `None` for RTCP (RFC 5761 section 4: packet types 192 to 223) and anything else.
@@ -93,11 +95,24 @@ impl Flow {
         true
     }
 
+    /// Notes whose voices a packet has. Returns whether there are new ones, of which no more than a bound are known (S10).
+    pub fn note_mixed(&mut self, voices: impl Iterator<Item = u32>) -> bool {
+        let before = self.mixed.len();
+        for voice in voices {
+            // Zero is what a mixer writes that does not know.
+            if voice != 0 && self.mixed.len() < VOICES_MAX && !self.mixed.contains(&voice) {
+                self.mixed.push(voice);
+            }
+        }
+        self.mixed.len() > before
+    }
+
     /// Takes in what another call had of the same flow.
     pub(super) fn absorb(&mut self, other: Self) {
         self.first_ns = self.first_ns.min(other.first_ns);
         self.last_ns = self.last_ns.max(other.last_ns);
         self.packets += other.packets;
+        self.note_mixed(other.mixed.into_iter());
         self.chains.extend(other.chains);
         // The one that goes on comes last.
         self.chains.sort_by_key(|chain| (chain.lane, chain.last));
@@ -151,9 +166,7 @@ pub enum Added {
 impl Media {
     /// Adds a record of the flow `key`.
     pub fn add(&mut self, key: (Endpoint, Endpoint), receiver: Party, arrival: &Arrival) -> Added {
-        let is_it =
-            |flow: &&mut Flow| (flow.src, flow.dst, flow.receiver) == (key.0, key.1, receiver);
-        if let Some(flow) = self.flows.iter_mut().find(is_it) {
+        if let Some(flow) = self.flow_mut(key, receiver) {
             return if flow.add(arrival) { Added::NewSsrc } else { Added::Known };
         }
         if self.flows.len() >= FLOWS_PER_CALL_MAX {
@@ -169,10 +182,18 @@ impl Media {
             packets: 0,
             chains: Vec::new(),
             ssrcs: Vec::new(),
+            mixed: Vec::new(),
         };
         flow.add(arrival);
         self.flows.push(flow);
         Added::NewFlow
+    }
+
+    /// The flow between these addresses.
+    pub fn flow_mut(&mut self, key: (Endpoint, Endpoint), receiver: Party) -> Option<&mut Flow> {
+        let is_it =
+            |flow: &&mut Flow| (flow.src, flow.dst, flow.receiver) == (key.0, key.1, receiver);
+        self.flows.iter_mut().find(is_it)
     }
 
     /// When media was first heard.

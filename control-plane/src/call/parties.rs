@@ -86,6 +86,19 @@ impl Call {
         self.address_in(invite, end.party)
     }
 
+    /// What the party at this end is called: the one of several that answered as it was asked for, else [`Call::address`].
+    #[must_use]
+    pub fn name(&self, end: End) -> Option<&str> {
+        self.target(end).or_else(|| self.address(end))
+    }
+
+    /// Whom of several the INVITE asked for that this party answered.
+    #[must_use]
+    pub fn target(&self, end: End) -> Option<&str> {
+        let leg = self.legs.get(usize::from(end.leg.0)).filter(|_| end.party == Party::Callee)?;
+        self.invites.get(leg.invite)?.target_at(leg.answerer?.at)
+    }
+
     pub(super) fn address_in<'a>(&'a self, invite: &'a Invite, party: Party) -> Option<&'a str> {
         let (own, of_call) = match party {
             Party::Caller => (&invite.from, &self.from),

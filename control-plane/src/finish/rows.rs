@@ -79,7 +79,7 @@ fn event_row(event: Event) -> EventRow {
 
 fn leg_rows(call: &Call) -> Vec<LegRow> {
     let row = |(index, leg): (u8, &Leg)| {
-        let end = |party| call.address(End { leg: LegIndex(index), party }).map(str::to_owned);
+        let end = |party| call.name(End { leg: LegIndex(index), party }).map(str::to_owned);
         let invite = call.invites.get(leg.invite);
         let joined = invite.and_then(|invite| invite.joined);
         // The only leg's end is the call's.
@@ -107,8 +107,8 @@ fn parties_rows(call: &Call) -> Vec<PartiesRow> {
     let row = |known: Together| PartiesRow {
         from_at: Timestamp::from_ns(known.from_ns),
         until_at: known.until_ns.or(call.ended_ns).map(Timestamp::from_ns),
-        caller: call.address(known.caller).map(str::to_owned),
-        callee: call.address(known.callee).map(str::to_owned),
+        caller: call.name(known.caller).map(str::to_owned),
+        callee: call.name(known.callee).map(str::to_owned),
     };
     call.parties().into_iter().map(row).collect()
 }

@@ -403,6 +403,7 @@ mod tests {
             packets,
             chains: vec![Chain { lane: LANE, last, first_seq: 1 }],
             ssrcs: Vec::new(),
+            mixed: Vec::new(),
         };
         last.into_iter().map(flow).collect()
     }

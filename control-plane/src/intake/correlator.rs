@@ -4,6 +4,7 @@
 //! call alone, and if the configuration asks for no more. Every look-up is by a key; nothing is searched.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use earwitness_voip::dialog::{Dialogs, Hop, LegId, Origin, Party};
 use earwitness_voip::sip::{Message, Replaces};
@@ -68,6 +69,7 @@ const SESSION: u8 = 2;
 const FOCUS: u8 = 3;
 const NUMBERS: u8 = 4;
 const CALLING: u8 = 5;
+const VOICE: u8 = 6;
 
 /// Of media that is described anew in the middle of a call, how lately it must have been heard.
 const HEARD_NS: u64 = 10_000_000_000;
@@ -144,7 +146,8 @@ impl Correlator {
 
     /// A party was asked to call this target.
     fn by_transfer(&self, newcomer: &Newcomer<'_>, known: Known<'_>) -> Option<Tie> {
-        let ties = self.transfers.that_fit(newcomer).filter_map(|(leg, transfer)| {
+        let fitting = self.transfers.that_fit(newcomer, known.dialogs);
+        let ties = fitting.filter_map(|(leg, transfer)| {
             // Who was asked, or a box in its place, calls; the target takes the side of who asked.
             let how = (Evidence::Refer, Role::Transfer);
             known.tie(leg, how, Party::Caller, transfer.by.other())
@@ -318,14 +321,42 @@ impl Correlator {
         }
         if let Some(focus) = focus_of(message) {
             let key = self.index.key(FOCUS, &focus);
-            let holders = self.index.holders(key);
-            let other =
-                holders.iter().find(|other| known.seats.get(other).is_some_and(|s| s.call != own));
-            let tie = other.and_then(|other| conference(other, sender, known));
-            found = found.or(tie);
+            found = found.or(self.conference(key, (leg, sender), Evidence::Focus, known));
             self.index.add(keys, key, leg);
         }
         found
+    }
+
+    /// A mixer at `mixer`, which is the party `mine` of the leg, has these voices: another call that it mixes, too. Nobody
+    /// but a mixer names them, so that what is remembered is of mixers alone.
+    pub fn by_voices(
+        &mut self,
+        (leg, mine): (LegId, Party),
+        (mixer, voices): (IpAddr, &[u32]),
+        keys: &mut Keys,
+        known: Known<'_>,
+    ) -> Option<Tie> {
+        let mut found = None;
+        for voice in voices {
+            let key = self.index.key(VOICE, &(mixer, voice));
+            found = found.or_else(|| self.conference(key, (leg, mine), Evidence::Mixer, known));
+            self.index.add(keys, key, leg);
+        }
+        found
+    }
+
+    /// Another call of a conference that has this key.
+    fn conference(
+        &self,
+        key: Key,
+        (leg, mine): (LegId, Party),
+        by: Evidence,
+        known: Known<'_>,
+    ) -> Option<Tie> {
+        let own = known.seats.get(&leg)?.call;
+        let is_other = |other: &LegId| known.seats.get(other).is_some_and(|seat| seat.call != own);
+        let other = self.index.holders(key).iter().find(is_other)?;
+        conference(other, by, mine, known)
     }
 
     /// A leg's media is now where another call's was: a box has connected them without touching it.
@@ -429,14 +460,14 @@ fn by_focus(correlator: &Correlator, newcomer: &Newcomer<'_>, known: Known<'_>) 
     let focus = focus_of(newcomer.message)?;
     let key = correlator.index.key(FOCUS, &focus);
     let holders = correlator.index.holders(key);
-    holders.iter().find_map(|leg| conference(leg, Party::Caller, known))
+    holders.iter().find_map(|leg| conference(leg, Evidence::Focus, Party::Caller, known))
 }
 
 /// `mine`: which party of the leg is the conference.
-fn conference(other: LegId, mine: Party, known: Known<'_>) -> Option<Tie> {
+fn conference(other: LegId, by: Evidence, mine: Party, known: Known<'_>) -> Option<Tie> {
     let (_, _, _, theirs) = known.invite(other)?;
     let focus = theirs.focus?;
-    known.tie(other, (Evidence::Focus, Role::Conference), mine, focus)
+    known.tie(other, (by, Role::Conference), mine, focus)
 }
 
 fn same_talk_of(other: LegId, by: Evidence, numbers: Numbers, known: Known<'_>) -> Option<Tie> {

@@ -175,6 +175,9 @@ impl Intake {
         let added = table.media_again(flow.src, flow.dst, &arrival, &mut flow.found);
         metrics.media(added.is_some());
         let pair = (flow.src, flow.dst);
+        if added.is_some() && ssrc.is_some() {
+            signalling.mixed(pair, arrival.ts_ns, record.payload(), table);
+        }
         if let Some(heard) = table.heard(pair, arrival.ts_ns, record.payload()) {
             signalling.keys(&heard, table);
         }

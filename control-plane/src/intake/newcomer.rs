@@ -87,9 +87,14 @@ pub fn request_uri<'m>(message: &Message<'m>) -> Option<sip::SipUri<'m>> {
     sip::SipUri::parse(uri)
 }
 
+/// The same as `user@host`.
+pub fn target_text(message: &Message<'_>) -> Option<String> {
+    uri_text(&request_uri(message)?)
+}
+
 /// Keeps who `by` says it is, and what the network says of it.
 pub fn note_identities(invite: &mut Invite, by: Party, message: &Message<'_>) {
-    if let Some(text) = request_uri(message).and_then(|uri| uri_text(&uri)) {
+    if let Some(text) = target_text(message) {
         invite.note(Said::RequestUri, by, &text);
     }
     for header in message.headers.iter() {

@@ -1,6 +1,7 @@
 //! What SIP says becomes what calls are: dialog events in, changes of the call table out.
 
 mod joins;
+mod mixers;
 #[cfg(test)]
 mod scenarios;
 
@@ -13,14 +14,14 @@ use earwitness_voip::dialog::{
     Seen, Timeouts,
 };
 use earwitness_voip::sdp::MediaKind;
-use earwitness_voip::sip::{self, Message, NameAddr};
+use earwitness_voip::sip::{self, Message, Method, NameAddr};
 use earwitness_wire::Endpoint;
 
 use super::correlator::{Correlation, Correlator, Seats};
 use super::formats::Formats;
 use super::registrations::Registrations;
 use crate::call::binding::Binding;
-use crate::call::leg::{InviteIndex, Leg};
+use crate::call::leg::{Answerer, InviteIndex, Leg};
 use crate::call::table::CallTable;
 use crate::call::{Announced, Call, CallSlot, Digit, HopIndex, LegIndex, Party, State};
 use crate::control::{Command, Control, Heard, Obeyed};
@@ -109,6 +110,7 @@ impl Signalling {
         self.registrations.message(seen, message);
         let mut events = std::mem::take(&mut self.events);
         let observed = self.dialogs.observe(seen, message, &mut events);
+        self.note_answerer(&observed, seen, message, table);
         for (at, event) in events.iter().enumerate() {
             let rest = &events[at + 1..];
             self.apply(event, Some(Cause { seen, message, rest }), table);
@@ -127,6 +129,27 @@ impl Signalling {
         });
         if matches!(sdp, Some(Err(_))) {
             self.metrics.sdp_rejected.inc();
+        }
+    }
+
+    /// Notes where the first answer of a leg comes from; a further branch is noted with it.
+    fn note_answerer(
+        &self,
+        observed: &Observed,
+        seen: Seen,
+        message: &Message<'_>,
+        table: &mut CallTable,
+    ) {
+        let Some(code) = message.status().filter(|code| *code > 100) else { return };
+        if message.cseq().1 != Method::Invite || message.to().tag.is_none() {
+            return;
+        }
+        let Some(dialog) = observed.dialog else { return };
+        let Some(seat) = self.seats.get(&dialog.leg) else { return };
+        let Some(call) = table.get_mut(seat.call) else { return };
+        let index = call.leg_index(seat.invite, dialog.fork);
+        if let Some(leg) = index.and_then(|index| call.legs.get_mut(usize::from(index.0))) {
+            leg.answered_from(seen.src, code);
         }
     }
 
@@ -232,7 +255,7 @@ impl Signalling {
         let message = cause.map(|cause| cause.message);
         match &event.kind {
             EventKind::Created { .. } => {}
-            EventKind::Forked => add_fork(table, &spot, at_ns, message),
+            EventKind::Forked => add_fork(table, &spot, at_ns, cause),
             EventKind::Ringing { .. } | EventKind::Progress { .. } => ringing(table, slot, leg),
             EventKind::Answered => {
                 set_tag(table, slot, leg, message);
@@ -322,9 +345,9 @@ fn remark(event: &EventKind) -> Option<(&'static str, String)> {
     })
 }
 
-fn add_fork(table: &mut CallTable, spot: &Spot, at_ns: u64, message: Option<&Message<'_>>) {
+fn add_fork(table: &mut CallTable, spot: &Spot, at_ns: u64, cause: Option<Cause<'_>>) {
     let Some(call) = table.get_mut(spot.slot) else { return };
-    let to_tag = message.and_then(|message| tag_text(message.to()));
+    let to_tag = cause.and_then(|cause| tag_text(cause.message.to()));
     call.trace.note(
         at_ns,
         "fork",
@@ -343,6 +366,7 @@ fn add_fork(table: &mut CallTable, spot: &Spot, at_ns: u64, message: Option<&Mes
         answered_ns: None,
         ended_ns: None,
         end_reason: None,
+        answerer: cause.map(|cause| Answerer { at: cause.seen.src, has_refused: false }),
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use earwitness_voip::dialog::{Hop, LegId, Party};
+use earwitness_voip::dialog::{Dialogs, Hop, LegId, Party};
 
 use super::newcomer::{Newcomer, is_host};
 use crate::call::limits::{TRANSFERS_MAX, TRANSFERS_PER_TARGET_MAX};
@@ -30,16 +30,18 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Whether an INVITE to the target comes from who was asked for it.
-    fn is_of(&self, newcomer: &Newcomer<'_>) -> bool {
-        let Hop { caller, callee } = self.hop;
-        let (asker, asked) = match self.by {
-            Party::Caller => (caller, callee),
-            Party::Callee => (callee, caller),
+    /// Whether an INVITE to the target comes from who was asked for it: the other end of a dialog that went past these
+    /// hops, or a box on the way.
+    fn is_of(&self, newcomer: &Newcomer<'_>, hops: impl Iterator<Item = Hop>) -> bool {
+        let asker = match self.by {
+            Party::Caller => self.hop.caller,
+            Party::Callee => self.hop.callee,
         };
         let from = newcomer.hop.caller;
-        newcomer.message.referred_by().is_some()
-            || (from != asker && is_host(asked, from, asked.ip() == asker.ip()))
+        let is_it = |at| at != asker && is_host(at, from, at.ip() == asker.ip());
+        let mut ends =
+            std::iter::once(self.hop).chain(hops).flat_map(|hop| [hop.caller, hop.callee]);
+        newcomer.message.referred_by().is_some() || (from != asker && ends.any(is_it))
     }
 }
 
@@ -89,13 +91,15 @@ impl Transfers {
     pub fn that_fit<'t>(
         &'t self,
         newcomer: &'t Newcomer<'_>,
+        dialogs: &'t Dialogs,
     ) -> impl Iterator<Item = (LegId, Transfer)> + 't {
         let targets = [newcomer.target(), newcomer.called];
         let (first, second) = (targets[0], targets[1].filter(|called| Some(*called) != targets[0]));
         let legs = first.into_iter().chain(second).filter_map(|target| self.by_target.get(&target));
         legs.flatten().filter_map(move |leg| {
             let transfer = *self.by_leg.get(leg)?;
-            let fits = newcomer.at_ns <= transfer.until_ns && transfer.is_of(newcomer);
+            let hops = dialogs.view(*leg).into_iter().flat_map(|view| view.hops());
+            let fits = newcomer.at_ns <= transfer.until_ns && transfer.is_of(newcomer, hops);
             (fits && *leg != newcomer.leg).then_some((*leg, transfer))
         })
     }

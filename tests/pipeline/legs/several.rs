@@ -1,6 +1,7 @@
 //! More than two: a queue that tries one agent after the other, a conference.
 
-use earwitness_fixtures::ensemble::{Ensemble, Line};
+use earwitness_fixtures::ensemble::{Ensemble, Line, ssrc};
+use earwitness_fixtures::sdp::Direction;
 use earwitness_fixtures::spec::Party::{Callee, Caller};
 
 use super::{
@@ -105,4 +106,60 @@ fn a_conference_is_one_call() {
         speaker.iter().filter(|pair| is_heard(pair)).count()
     };
     assert_eq!((heard(&all), heard(&rest)), (1, 1), "{}", brief(call));
+}
+
+/// CALL-5: a phone with two calls that mixes them: no message says so, but its packets name whom it has mixed. What was
+/// said while the first waited is heard from the second, the three together from one of them.
+#[test]
+fn a_phone_that_mixes_two_calls_has_one() {
+    let mut ensemble = Ensemble::default();
+    let line = |name: &str, users, hosts: [u8; 2], ports: [u16; 2]| {
+        let ends = [media(hosts[0], ports[0]), media(hosts[1], ports[1])];
+        Line::new(name, users, hosts.map(sip), ends)
+    };
+    let mut first = line("first", ["alice", "bob"], [1, 2], [4000, 4000]);
+    let mut second = line("second", ["bob", "carol"], [2, 3], [4002, 4000]);
+    ensemble.call(&mut first);
+    let before = stretch(&ensemble, 4_000);
+    ensemble.talk(&first, [ALICE, BOB], 4_000, 0);
+    ensemble.wait(4_000);
+    ensemble.reinvite(&mut first, Callee, Direction::SendOnly);
+    ensemble.call(&mut second);
+    let asked = stretch(&ensemble, 1_500);
+    ensemble.talk(&second, [BOB, CAROL], 1_500, 0);
+    ensemble.wait(1_500);
+    ensemble.reinvite(&mut first, Callee, Direction::SendRecv);
+    let together = stretch(&ensemble, 2_000);
+    let voices = [ssrc(ALICE, first.media[0]), ssrc(CAROL, second.media[1])];
+    let (to_alice, to_carol) = (51, 52);
+    ensemble.say(ALICE, (first.media[0], first.media[1]), together.clone(), 0);
+    ensemble.say(CAROL, (second.media[1], second.media[0]), together.clone(), 0);
+    let mixed = [(to_alice, &voices[1..]), (to_carol, &voices[..1])];
+    ensemble.mix(mixed[0], (first.media[1], first.media[0]), together.clone(), 0);
+    ensemble.mix(mixed[1], (second.media[0], second.media[1]), together.clone(), 0);
+    ensemble.wait(2_000);
+    ensemble.hang_up(&mut first, Caller);
+    let rest = stretch(&ensemble, 1_500);
+    ensemble.talk(&second, [to_carol, CAROL], 1_500, 0);
+    ensemble.wait(1_540);
+    ensemble.hang_up(&mut second, Callee);
+    let replayed = replay(ensemble, None);
+    let call = only_call(&replayed);
+    assert_eq!(replayed.recordings[0]["packets"]["lost"], 0, "{}", brief(call));
+    assert_eq!(joined_by(call), ["-", "mixer"], "{}", brief(call));
+    assert_eq!(parties(call), [("alice", "bob"), ("carol", "bob")], "{}", brief(call));
+    let sound = Sound::of(&replayed, call);
+    for (stretch, left, right) in [
+        (before, ALICE, BOB),
+        (asked, CAROL, BOB),
+        (together, ALICE, to_alice),
+        (rest, CAROL, to_carol),
+    ] {
+        sound.has(LEFT, left, stretch.start + 40..stretch.end - 40);
+        sound.has(RIGHT, right, stretch.start + 40..stretch.end - 40);
+    }
+}
+
+fn stretch(ensemble: &Ensemble, ms: u64) -> std::ops::Range<u64> {
+    ensemble.now_ms()..ensemble.now_ms() + ms
 }

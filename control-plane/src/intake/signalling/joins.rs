@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::correlator::{Known, Seat, Ties, focus_of};
 use super::super::keys::Keys;
-use super::super::newcomer::{Newcomer, address_text, note_identities, request_uri};
+use super::super::newcomer::{Newcomer, address_text, note_identities, request_uri, target_text};
 use super::super::transfers::{LINGER_NS, PATIENCE_NS, Transfer};
 use super::{Cause, Displaced, Signalling, tag_text};
 use crate::call::joining::{Apart, Tie};
@@ -127,7 +127,7 @@ impl Signalling {
     }
 
     /// Makes two calls one. `tie` is about the INVITE `invite` of `tied`.
-    fn merge(
+    pub(super) fn merge(
         &mut self,
         (tied, invite): (CallSlot, InviteIndex),
         tie: &Tie,
@@ -221,6 +221,10 @@ impl Signalling {
         let Some(invite) = call.and_then(|call| call.invites.get_mut(seat.invite)) else { return };
         invite.invited_ns = invite.invited_ns.max(at_ns);
         let user = request_uri(message).and_then(|uri| uri.user).map(sip::text);
+        let registered = self.registrations.at(hop.callee, user.as_deref(), at_ns);
+        if let Some(target) = registered.map(str::to_owned).or_else(|| target_text(message)) {
+            invite.sent_on(hop, &target);
+        }
         let is_known =
             self.note_registered(invite, (Party::Callee, hop.callee), user.as_deref(), at_ns);
         let (numbers, is_first) = ((invite.calling, invite.called), invite.joined.is_none());
@@ -477,6 +481,7 @@ fn first_leg(newcomer: &Newcomer<'_>) -> Leg {
         answered_ns: None,
         ended_ns: None,
         end_reason: None,
+        answerer: None,
     }
 }
 

@@ -22,6 +22,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 const ALICE: u8 = 1;
 const BOB: u8 = 2;
 const CAROL: u8 = 3;
+const DAVE: u8 = 4;
 const BOX: u8 = 10;
 
 struct Scene {
@@ -104,6 +105,11 @@ fn ok(id: &str, from: &str, to: &str) -> String {
     message("SIP/2.0 200 OK", id, (from, to), "1 INVITE", "Contact: <sip:desk@10.0.0.2>\n")
 }
 
+/// The same message at a later hop: a proxy has a Via of its own for each (RFC 3261 section 16.6).
+fn passed_on(text: &str, branch: u8) -> String {
+    text.replace("branch=z9hG4bK", &format!("branch=z9hG4bK{branch}"))
+}
+
 fn bye(id: &str, from: &str, to: &str) -> String {
     message("BYE sip:x@h SIP/2.0", id, (from, to), "9 BYE", "")
 }
@@ -183,6 +189,59 @@ fn current_parties_follow_a_transfer() {
     let (caller, callee) = (calls[0].address(now.caller), calls[0].address(now.callee));
     assert_eq!((caller, callee), (Some("alice@h"), Some("carol@h")));
     assert_eq!(calls[0].parties().len(), 2);
+}
+
+/// CALL-5: behind a proxy, who was asked to call is not who the request was sent to; nor does its INVITE say by whom it was
+/// asked. Another phone that calls the same target was not asked.
+#[test]
+fn a_transfer_through_a_proxy() {
+    let mut scene = Scene::new();
+    let call = invite("one", "alice;a", "bob", "");
+    scene.see((ALICE, BOX), &call);
+    scene.see((BOX, BOB), &passed_on(&call, 1));
+    let answer = ok("one", "alice;a", "bob;b");
+    scene.see((BOB, BOX), &passed_on(&answer, 1));
+    scene.see((BOX, ALICE), &answer);
+    let target = "Refer-To: <sip:carol@h>\n";
+    let refer = message("REFER sip:x@h SIP/2.0", "one", ("alice;a", "bob;b"), "5 REFER", target);
+    scene.see((ALICE, BOX), &refer);
+    scene.see((BOX, BOB), &passed_on(&refer, 1));
+    scene.see((DAVE, BOX), &invite("other", "dave;x", "carol", ""));
+    scene.see((BOB, BOX), &invite("two", "bob;y", "carol", ""));
+    assert_eq!(scene.joined(Evidence::Refer), 1);
+    let calls: Vec<(&str, usize)> =
+        scene.calls().iter().map(|call| (call.call_id.as_str(), call.legs.len())).collect();
+    assert_eq!(calls, [("one", 2), ("other", 1)]);
+}
+
+/// CALL-5: an INVITE that a proxy sends to one agent after the other names the queue; who rings, and who answers, is known by
+/// what the proxy asked for there.
+#[test]
+fn the_agents_of_a_proxy_have_names() {
+    let mut scene = Scene::new();
+    let call = invite("one", "alice;a", "queue", "");
+    let to = |agent: &str, branch| {
+        passed_on(&call, branch).replace("INVITE sip:queue@h", &format!("INVITE sip:{agent}@h"))
+    };
+    let reply = |line: &str, tag: &str, branch| {
+        let contact = "Contact: <sip:desk@10.0.0.2>\n";
+        passed_on(&message(line, "one", ("alice;a", tag), "1 INVITE", contact), branch)
+    };
+    scene.see((ALICE, BOX), &call);
+    scene.see((BOX, BOB), &to("bob", 1));
+    scene.see((BOB, BOX), &reply("SIP/2.0 486 Busy", "queue;b", 1));
+    scene.see((BOX, CAROL), &to("carol", 2));
+    scene.see((CAROL, BOX), &reply("SIP/2.0 180 Ringing", "queue;c", 2));
+    scene.see((BOX, DAVE), &to("dave", 3));
+    scene.see((DAVE, BOX), &reply("SIP/2.0 200 OK", "queue;d", 3));
+    scene.see((BOX, ALICE), &ok("one", "alice;a", "queue;d"));
+    let calls = scene.calls();
+    let names = |leg| calls[0].name(End { leg: LegIndex(leg), party: Party::Callee });
+    assert_eq!([names(0), names(1)], ["carol@h", "dave@h"].map(Some), "a refusal is no leg");
+    let now = calls[0].current_parties();
+    assert_eq!(calls[0].name(now.callee), Some("dave@h"));
+    assert_eq!(calls[0].address(now.callee), Some("queue@h"));
+    assert_eq!(calls[0].name(now.caller), Some("alice@h"));
 }
 
 /// CALL-1, CALL-5: a transfer that does not come about keeps the call open for a while, and it ended when it ended.

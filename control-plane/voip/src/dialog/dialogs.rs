@@ -406,7 +406,7 @@ pub struct LegView<'d> {
     leg: &'d Leg,
 }
 
-impl LegView<'_> {
+impl<'d> LegView<'d> {
     /// Whether all its dialogs are over.
     #[must_use]
     pub const fn is_over(&self) -> bool {
@@ -426,7 +426,7 @@ impl LegView<'_> {
     }
 
     /// Between which addresses its messages were seen.
-    pub fn hops(&self) -> impl Iterator<Item = Hop> + '_ {
+    pub fn hops(&self) -> impl Iterator<Item = Hop> + use<'d> {
         self.leg.hops.all()
     }
 }
