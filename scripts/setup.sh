@@ -10,7 +10,7 @@ set -euo pipefail
 build=(clang cmake libavcodec-dev libavformat-dev libavutil-dev libclang-dev libstd-rust-web-dev-bpf libzstd-dev
        llvm-22-dev libpolly-22-dev make pkg-config rustc-web zlib1g-dev)
 demo=(baresip-core espeak-ng ethtool iproute2 sox)
-test=(procps sip-tester tshark)
+test=(kamailio linphone-cli procps sip-tester tshark)
 perf=(ethtool iproute2 libaio1 libleveldb1d libseccomp2 netsniff-ng procps tcpdump tshark util-linux)
 linker_version=0.13.0
 

@@ -11,4 +11,5 @@ mod listen;
 mod metrics;
 mod policy;
 mod space;
+mod stacks;
 mod wire;
