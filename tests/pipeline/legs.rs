@@ -48,6 +48,14 @@ fn leg(name: &str, users: [&str; 2], hosts: [u8; 2], ports: [u16; 2]) -> Line {
     Line::new(name, users, hosts.map(sip), ends)
 }
 
+/// Both ends of a line speak for so long; when that was.
+fn talk(ensemble: &mut Ensemble, line: &Line, voices: [u64; 2], ms: u64) -> Range<u64> {
+    let stretch = ensemble.now_ms()..ensemble.now_ms() + ms;
+    ensemble.talk(line, voices, ms, 0);
+    ensemble.wait(ms);
+    stretch
+}
+
 /// As it stands in a URI.
 fn escaped(replaces: &str) -> String {
     replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40")

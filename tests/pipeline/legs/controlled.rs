@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::boxes::{hang_up, lines, set_up};
 use super::{
-    ALICE, BOB, CAROL, LEFT, MS, MUSIC, RIGHT, Sound, brief, escaped, joined_by, leg, media,
-    only_call, parties, sip, text,
+    ALICE, BOB, CAROL, LEFT, MS, MUSIC, RIGHT, Sound, brief, escaped, joined_by, leg, only_call,
+    parties, sip, text,
 };
 
 const ALLOW: &str = "[control]\nallow = [\"10.9.0.0/24\"]\n";
@@ -159,8 +159,7 @@ fn the_session_of_any_leg_names_the_call() {
 fn a_session_of_several_calls() {
     let mut ensemble = Ensemble::default();
     let phones = |name: &str, users: [&str; 2], hosts: [u8; 2]| {
-        let ends = hosts.map(|host| media(host, 4000));
-        Line::new(name, users, hosts.map(sip), ends).with("X-Session-Id", "shared")
+        leg(name, users, hosts, [4000; 2]).with("X-Session-Id", "shared")
     };
     let mut lines =
         [phones("first", ["alice", "bob"], [1, 2]), phones("second", ["carol", "dave"], [3, 4])];

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use earwitness_fixtures::ensemble::{Ensemble, Line};
+use earwitness_fixtures::ensemble::Ensemble;
 use earwitness_fixtures::spec::Party::Callee;
 use earwitness_fixtures::spec::SCENE_START_NS;
 use earwitness_tests::needles::Needles;
 use earwitness_tests::program::{Container, Replayed};
 use serde_json::{Value, json};
 
-use super::{ALICE, CAROL, LEFT, MS, MUSIC, RIGHT, Sound, brief, media, sip, text};
+use super::{ALICE, CAROL, LEFT, MS, MUSIC, RIGHT, Sound, brief, leg, text};
 
 const CARRIER: u8 = 50;
 const BOX: u8 = 10;
@@ -27,12 +27,8 @@ struct Queued {
 /// A stranger calls the queue, which answers and plays music; then an agent takes the call.
 fn queued(queue: &Value) -> Queued {
     let mut ensemble = Ensemble::default();
-    let line = |name: &str, to: &str, hosts: [u8; 2], ports: [u16; 2]| {
-        let ends = [media(hosts[0], ports[0]), media(hosts[1], ports[1])];
-        Line::new(name, ["+4930555123", to], hosts.map(sip), ends)
-    };
-    let mut caller = line("caller", "700", [CARRIER, BOX], [4000, 6000]);
-    let mut agent = line("agent", "agent", [BOX, AGENT], [6002, 4000]);
+    let mut caller = leg("caller", ["+4930555123", "700"], [CARRIER, BOX], [4000, 6000]);
+    let mut agent = leg("agent", ["+4930555123", "agent"], [BOX, AGENT], [6002, 4000]);
     ensemble.call(&mut caller);
     let waits = ensemble.now_ms()..ensemble.now_ms() + 4_000;
     ensemble.say(MUSIC, (caller.media[1], caller.media[0]), waits.clone(), 0);

@@ -1,12 +1,12 @@
 //! What policies make of a conversation whose parties change, and by which of their names they know them.
 
-use earwitness_fixtures::ensemble::{Ensemble, Line};
+use earwitness_fixtures::ensemble::Ensemble;
 use earwitness_fixtures::spec::Party::{Callee, Caller};
 use earwitness_tests::program::Replayed;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{ALICE, BOB, CAROL, LEFT, RIGHT, Sound, brief, media, parties, replay, sip};
+use super::{ALICE, BOB, CAROL, LEFT, RIGHT, Sound, brief, leg, parties, replay, talk};
 
 /// Where the trunk is, and the way out again.
 const CARRIER: u8 = 50;
@@ -40,25 +40,17 @@ fn ruled(ensemble: Ensemble, more: &Value) -> Replayed {
 
 /// A stranger calls Bob, who gives the call to `to` at `host`; what was said until then, and after that.
 fn handed_on(ensemble: &mut Ensemble, to: &str, host: u8) -> [std::ops::Range<u64>; 2] {
-    let line = |name: &str, user: &str, host: u8| {
-        let ends = [media(CARRIER, 4000), media(host, 4000)];
-        Line::new(name, [STRANGER, user], [CARRIER, host].map(sip), ends)
-    };
-    let talk = |ensemble: &mut Ensemble, line: &Line, voices: [u64; 2]| {
-        let stretch = ensemble.now_ms()..ensemble.now_ms() + 2_000;
-        ensemble.talk(line, voices, 2_000, 0);
-        ensemble.wait(2_000);
-        stretch
-    };
+    let line =
+        |name: &str, user: &str, host: u8| leg(name, [STRANGER, user], [CARRIER, host], [4000; 2]);
     let mut first = line("first", "bob", HOME);
     ensemble.call(&mut first);
-    let before = talk(ensemble, &first, [ALICE, BOB]);
+    let before = talk(ensemble, &first, [ALICE, BOB], 2_000);
     ensemble.refer(&mut first, Callee, &format!("sip:{to}@10.9.0.{host}"), 202);
     let mut second = line("second", to, host);
     ensemble.call(&mut second);
     ensemble.notify(&mut first, Caller, 200);
     ensemble.hang_up(&mut first, Callee);
-    let after = talk(ensemble, &second, [ALICE, CAROL]);
+    let after = talk(ensemble, &second, [ALICE, CAROL], 2_000);
     ensemble.hang_up(&mut second, Caller);
     [before, after]
 }
@@ -127,8 +119,7 @@ fn an_asserted_identity_is_trusted_before_from() {
         [("P-Asserted-Identity", true), ("Remote-Party-ID", true), ("X-Nobody", false)]
     {
         let mut ensemble = Ensemble::default();
-        let ends = [media(HOME, 4000), media(3, 4000)];
-        let mut line = Line::new("hidden", ["anonymous", "carol"], [HOME, 3].map(sip), ends)
+        let mut line = leg("hidden", ["anonymous", "carol"], [HOME, 3], [4000; 2])
             .with(field, "\"Alice\" <sip:alice@10.9.0.2>");
         ensemble.call(&mut line);
         ensemble.talk(&line, [ALICE, CAROL], 1_500, 0);
@@ -169,16 +160,14 @@ fn a_phone_is_known_by_its_registration() {
         Registration { about: "run out", registers: &[(1, 200)], recorded: false },
     ] {
         let mut ensemble = Ensemble::default();
-        let ends = [media(21, 4000), media(HOME, 4000)];
-        let mut own = Line::new("phone", ["alice", "home"], [21, HOME].map(sip), ends);
+        let mut own = leg("phone", ["alice", "home"], [21, HOME], [4000; 2]);
         for (expires_s, code) in registers {
             ensemble.register(&mut own, *expires_s, *code);
             ensemble.wait(200);
         }
         ensemble.wait(1_000);
-        let mut out = Line::new("out", ["anonymous", "100"], [21, HOME].map(sip), ends);
-        let mut into =
-            Line::new("into", ["carol", "hotline"], [HOME, 21].map(sip), [ends[1], ends[0]]);
+        let mut out = leg("out", ["anonymous", "100"], [21, HOME], [4000; 2]);
+        let mut into = leg("into", ["carol", "hotline"], [HOME, 21], [4000; 2]);
         into.uris[1] = "sip:hotline@10.9.0.99".to_owned();
         for line in [&mut out, &mut into] {
             ensemble.call(line);

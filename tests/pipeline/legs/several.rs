@@ -5,8 +5,8 @@ use earwitness_fixtures::sdp::Direction;
 use earwitness_fixtures::spec::Party::{Callee, Caller};
 
 use super::{
-    ALICE, BOB, CAROL, LEFT, MUSIC, RIGHT, Sound, brief, joined_by, leg, media, only_call, parties,
-    replay, sip, text,
+    ALICE, BOB, CAROL, LEFT, MUSIC, RIGHT, Sound, brief, joined_by, leg, only_call, parties,
+    replay, talk, text,
 };
 
 /// CALL-5: the queue answers and plays music; the first agent is busy, the second does not pick up, the third does.
@@ -62,13 +62,7 @@ fn a_conference_is_one_call() {
     let mut lines: Vec<Line> = (1..=3_u8)
         .map(|n| {
             let user = ["alice", "bob", "carol"][usize::from(n) - 1];
-            let ports = [4000, 6000 + 2 * u16::from(n)];
-            let mut line = Line::new(
-                user,
-                [user, "conf-7"],
-                [sip(n), sip(10)],
-                [media(n, ports[0]), media(10, ports[1])],
-            );
+            let mut line = leg(user, [user, "conf-7"], [n, 10], [4000, 6000 + 2 * u16::from(n)]);
             line.contact[1] = ";isfocus";
             line
         })
@@ -113,23 +107,15 @@ fn a_conference_is_one_call() {
 #[test]
 fn a_phone_that_mixes_two_calls_has_one() {
     let mut ensemble = Ensemble::default();
-    let line = |name: &str, users, hosts: [u8; 2], ports: [u16; 2]| {
-        let ends = [media(hosts[0], ports[0]), media(hosts[1], ports[1])];
-        Line::new(name, users, hosts.map(sip), ends)
-    };
-    let mut first = line("first", ["alice", "bob"], [1, 2], [4000, 4000]);
-    let mut second = line("second", ["bob", "carol"], [2, 3], [4002, 4000]);
+    let mut first = leg("first", ["alice", "bob"], [1, 2], [4000, 4000]);
+    let mut second = leg("second", ["bob", "carol"], [2, 3], [4002, 4000]);
     ensemble.call(&mut first);
-    let before = stretch(&ensemble, 4_000);
-    ensemble.talk(&first, [ALICE, BOB], 4_000, 0);
-    ensemble.wait(4_000);
+    let before = talk(&mut ensemble, &first, [ALICE, BOB], 4_000);
     ensemble.reinvite(&mut first, Callee, Direction::SendOnly);
     ensemble.call(&mut second);
-    let asked = stretch(&ensemble, 1_500);
-    ensemble.talk(&second, [BOB, CAROL], 1_500, 0);
-    ensemble.wait(1_500);
+    let asked = talk(&mut ensemble, &second, [BOB, CAROL], 1_500);
     ensemble.reinvite(&mut first, Callee, Direction::SendRecv);
-    let together = stretch(&ensemble, 2_000);
+    let together = ensemble.now_ms()..ensemble.now_ms() + 2_000;
     let voices = [ssrc(ALICE, first.media[0]), ssrc(CAROL, second.media[1])];
     let (to_alice, to_carol) = (51, 52);
     ensemble.say(ALICE, (first.media[0], first.media[1]), together.clone(), 0);
@@ -139,9 +125,8 @@ fn a_phone_that_mixes_two_calls_has_one() {
     ensemble.mix(mixed[1], (second.media[0], second.media[1]), together.clone(), 0);
     ensemble.wait(2_000);
     ensemble.hang_up(&mut first, Caller);
-    let rest = stretch(&ensemble, 1_500);
-    ensemble.talk(&second, [to_carol, CAROL], 1_500, 0);
-    ensemble.wait(1_540);
+    let rest = talk(&mut ensemble, &second, [to_carol, CAROL], 1_500);
+    ensemble.wait(40);
     ensemble.hang_up(&mut second, Callee);
     let replayed = replay(ensemble, None);
     let call = only_call(&replayed);
@@ -158,8 +143,4 @@ fn a_phone_that_mixes_two_calls_has_one() {
         sound.has(LEFT, left, stretch.start + 40..stretch.end - 40);
         sound.has(RIGHT, right, stretch.start + 40..stretch.end - 40);
     }
-}
-
-fn stretch(ensemble: &Ensemble, ms: u64) -> std::ops::Range<u64> {
-    ensemble.now_ms()..ensemble.now_ms() + ms
 }

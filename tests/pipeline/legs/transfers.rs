@@ -6,18 +6,11 @@ use earwitness_fixtures::spec::Party::{self, Callee, Caller};
 
 use super::{
     ALICE, BOB, CAROL, LEFT, MUSIC, RIGHT, Sound, brief, escaped, joined_by, leg, media, only_call,
-    parties, replay, sip, text,
+    parties, replay, talk, text,
 };
 
-fn talk(ensemble: &mut Ensemble, line: &Line, voices: [u64; 2], ms: u64) -> std::ops::Range<u64> {
-    let stretch = ensemble.now_ms()..ensemble.now_ms() + ms;
-    ensemble.talk(line, voices, ms, 0);
-    ensemble.wait(ms);
-    stretch
-}
-
 fn phones(name: &str, users: [&str; 2], hosts: [u8; 2]) -> Line {
-    Line::new(name, users, hosts.map(sip), hosts.map(|host| media(host, 4000)))
+    leg(name, users, hosts, [4000; 2])
 }
 
 /// Who asked hangs up before the new call comes, or after it.

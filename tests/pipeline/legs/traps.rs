@@ -10,12 +10,9 @@ use super::{ALICE, BOB, CAROL, LEFT, RIGHT, Sound, brief, leg, media, replay, si
 #[test]
 fn two_calls_between_the_same_numbers() {
     let mut ensemble = Ensemble::default();
-    let leg = |name: &str, hosts: [u8; 2], ports: [u16; 2]| {
-        let media = [media(hosts[0], ports[0]), media(hosts[1], ports[1])];
-        Line::new(name, ["4930111", "4930222"], hosts.map(sip), media)
-    };
-    let mut to_box = [leg("in-1", [1, 10], [4000, 6000]), leg("in-2", [4, 10], [4000, 6002])];
-    let mut from_box = [leg("out-1", [10, 2], [6004, 4000]), leg("out-2", [10, 2], [6006, 4002])];
+    let same = |name: &str, hosts, ports| leg(name, ["4930111", "4930222"], hosts, ports);
+    let mut to_box = [same("in-1", [1, 10], [4000, 6000]), same("in-2", [4, 10], [4000, 6002])];
+    let mut from_box = [same("out-1", [10, 2], [6004, 4000]), same("out-2", [10, 2], [6006, 4002])];
     for line in to_box.iter_mut().chain(&mut from_box) {
         ensemble.invite(line);
         ensemble.wait(15);
@@ -53,10 +50,8 @@ fn two_calls_between_the_same_numbers() {
 #[test]
 fn a_call_id_that_is_used_again() {
     let mut ensemble = Ensemble::default();
-    let mut first =
-        Line::new("same", ["alice", "bob"], [sip(1), sip(2)], [media(1, 4000), media(2, 4000)]);
-    let mut second =
-        Line::new("same", ["alice", "carol"], [sip(1), sip(3)], [media(1, 4002), media(3, 4000)]);
+    let mut first = leg("same", ["alice", "bob"], [1, 2], [4000, 4000]);
+    let mut second = leg("same", ["alice", "carol"], [1, 3], [4002, 4000]);
     second.tags = ["other-a".to_owned(), "other-b".to_owned()];
     ensemble.call(&mut first);
     let ms = ensemble.now_ms()..ensemble.now_ms() + 1_500;
