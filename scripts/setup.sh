@@ -42,6 +42,13 @@ if ((${#missing[@]})); then
         as_root=(sudo)
     fi
     say "installing with apt: ${missing[*]}"
+    # No service starts by itself (Kamailio's would): Debian asks this program, and 101 is no.
+    no_services=/usr/sbin/policy-rc.d
+    if [[ ! -e $no_services ]]; then
+        trap '"${as_root[@]}" rm -f "$no_services"' EXIT
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$no_services" >/dev/null
+        "${as_root[@]}" chmod 755 "$no_services"
+    fi
     "${as_root[@]}" apt-get update -qq
     # Debian asks about capturing as non-root when tshark arrives; the answer that changes nothing is no.
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
