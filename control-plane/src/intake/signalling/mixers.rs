@@ -22,7 +22,7 @@ impl Signalling {
         table: &mut CallTable,
     ) {
         // Nearly no packet names any.
-        if packet[0] & 0x0f == 0 {
+        if packet.first().is_none_or(|first| first & 0x0f == 0) {
             return;
         }
         let Ok(header) = Header::parse(packet) else { return };
