@@ -5,7 +5,6 @@ mod recorded;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use earwitness_fixtures::codec::mu_law;
@@ -15,11 +14,12 @@ use earwitness_fixtures::spec::{CallSpec, Party};
 use earwitness_fixtures::truth::Truth;
 use earwitness_tests::check::Wav;
 use earwitness_tests::needles::Needles;
-use earwitness_tests::program::{binary, run};
+use earwitness_tests::program::run;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::daemon::{Daemon, Metrics, PATIENCE, list};
+use crate::script::play;
 use crate::space::Space;
 use crate::wire::{Spoken, Wire, releases};
 use recorded::{Recorded, SAMPLE_US, Side};
@@ -61,16 +61,7 @@ struct Pause {
 impl Played {
     fn by_script() -> Self {
         let folder = tempfile::tempdir().expect("there is room");
-        let programs = binary().parent().map(Path::to_owned).expect("a program lies in a folder");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("system/control.sh");
-        let output = Command::new(script)
-            .arg(folder.path())
-            .env("EARWITNESS_BIN_DIR", programs)
-            .output()
-            .expect("the script can be started");
-        let (out, err) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && out.contains("clean"), "{out}\n{err}");
+        play("control.sh", &[folder.path().to_str().expect("a path that can be written down")]);
         let data_dir = folder.path().join("data");
         let log = std::fs::read_to_string(folder.path().join("log")).expect("the daemon's log");
         let wire = Wire::read(&folder.path().join("wire.pcap"));

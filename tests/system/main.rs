@@ -10,6 +10,7 @@ mod denied;
 mod listen;
 mod metrics;
 mod policy;
+mod script;
 mod space;
 mod stacks;
 mod wire;

@@ -3,15 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
-use std::process::Command;
 
 use earwitness_tests::check::{Wav, milliseconds};
-use earwitness_tests::program::binary;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::daemon::list;
+use crate::script::play;
 
 /// How far what the list and the recording say may be from when somebody did it, on a machine that does other things, too.
 const APART_MS: i64 = 250;
@@ -174,18 +172,8 @@ impl Played {
     /// Plays it; the script must say that storage is clean, and there must be one call with one recording.
     fn new(scenario: &str, configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is room");
-        let programs = binary().parent().map(Path::to_owned).expect("a program lies in a folder");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("system/stacks.sh");
-        let output = Command::new(script)
-            .arg(scenario)
-            .arg(folder.path())
-            .arg(configuration)
-            .env("EARWITNESS_BIN_DIR", programs)
-            .output()
-            .expect("the script can be started");
-        let (out, err) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && out.contains("clean"), "{out}\n{err}");
+        let place = folder.path().to_str().expect("a path that can be written down");
+        play("stacks.sh", &[scenario, place, configuration]);
         let data_dir = folder.path().join("data");
         let (mut calls, mut recordings) = (list(&data_dir, "calls"), list(&data_dir, "recordings"));
         assert_eq!((calls.len(), recordings.len()), (1, 1), "{calls:#?}");

@@ -115,15 +115,19 @@ direct() {
     set_stage alice bob carol
     listen "$configuration"
     for who in alice bob carol; do baresip_phone "$who"; done
-    type_in alice "/dial sip:bob@${address[bob]}"
+    hand_on "${address[bob]}" bob "${address[carol]}" carol
+}
+
+hand_on() { # where Bob is, who transfers, where Carol is, who hangs up
+    type_in alice "/dial sip:bob@$1"
     await 100 are_answered 1
     speak
     moment transfer
-    type_in bob "/transfer sip:carol@${address[carol]}"
+    type_in "$2" "/transfer sip:carol@$3"
     await 100 are_answered 2
     speak
     moment end
-    type_in carol "/hangup"
+    type_in "$4" "/hangup"
 }
 
 # The same through a proxy that all are registered at; here it is Alice who gives the call to Carol.
@@ -139,15 +143,7 @@ proxied() {
         start_baresip "$who"
         await 100 grep -q "200 OK" "$work/$who.log"
     done
-    type_in alice "/dial sip:bob@${address[proxy]}"
-    await 100 are_answered 1
-    speak
-    moment transfer
-    type_in alice "/transfer sip:carol@${address[proxy]}"
-    await 100 are_answered 2
-    speak
-    moment end
-    type_in bob "/hangup"
+    hand_on "${address[proxy]}" alice "${address[proxy]}" bob
 }
 
 # Bob asks Carol while Alice waits, then gives her the call.
@@ -167,7 +163,8 @@ consult() {
     for who in alice bob carol; do linphone_phone "$who"; done
     type_in alice "call sip:bob@${address[bob]}"
     await 100 are_answered 1
-    speak
+    # Of two legs at a time, the one with more packets is heard: clearly this one.
+    speak 4
     moment hold
     type_in bob "pause"
     sleep 0.5
@@ -188,7 +185,7 @@ conference() {
     speak
     moment leave
     type_in alice "terminate"
-    speak
+    speak 1.5
     moment end
     type_in carol "terminate"
 }
