@@ -99,7 +99,8 @@ impl Call {
         self.invites.get(leg.invite)?.target_at(leg.answerer?.at)
     }
 
-    pub(super) fn address_in<'a>(&'a self, invite: &'a Invite, party: Party) -> Option<&'a str> {
+    /// `user@host` of an end of an INVITE: its own From or To, else the call's.
+    pub fn address_in<'a>(&'a self, invite: &'a Invite, party: Party) -> Option<&'a str> {
         let (own, of_call) = match party {
             Party::Caller => (&invite.from, &self.from),
             Party::Callee => (&invite.to, &self.to),

@@ -303,23 +303,30 @@ fn unescaped(user: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The party that sent a message in or about a call.
+/// The party that sent a message in or about a call, by the side that it is on.
 fn party_of(call: &Call, message: &Message<'_>, who: Option<&str>) -> Option<Party> {
     let tag = message.from().tag.map(|tag| sip::text(tag).into_owned());
     let has = |of: &Option<String>| tag.is_some() && *of == tag;
-    if call.legs.iter().any(|leg| has(&leg.from_tag)) {
-        return Some(Party::Caller);
-    }
-    if call.legs.iter().any(|leg| has(&leg.to_tag)) {
-        return Some(Party::Callee);
-    }
-    party_named(call, who?, |known, who| known == who)
+    let by_tag = call.legs.iter().find_map(|leg| {
+        let end = [(Party::Caller, &leg.from_tag), (Party::Callee, &leg.to_tag)];
+        let (end, _) = end.into_iter().find(|(_, tag)| has(tag))?;
+        Some(call.invites.get(leg.invite).map_or(end, |invite| invite.side(end)))
+    });
+    by_tag
+        .or_else(|| party_named(call, who?, |known, who| known == who))
         .or_else(|| party_named(call, who?, |known, who| user(known) == user(who)))
 }
 
+/// The side of who is called so on one of the call's legs that are not over.
 fn party_named(call: &Call, who: &str, same: impl Fn(&str, &str) -> bool) -> Option<Party> {
-    let is = |known: &Option<String>| known.as_deref().is_some_and(|known| same(known, who));
-    match (is(&call.from), is(&call.to)) {
+    let live = || call.invites.iter().filter(|invite| !invite.is_over);
+    let is = |side: Party| {
+        live().any(|invite| {
+            let named = call.address_in(invite, invite.side(side));
+            named.is_some_and(|known| same(known, who))
+        })
+    };
+    match (is(Party::Caller), is(Party::Callee)) {
         (true, false) => Some(Party::Caller),
         (false, true) => Some(Party::Callee),
         _ => None,

@@ -154,6 +154,41 @@ fn the_session_of_any_leg_names_the_call() {
     is_in_no_file(&secret, &replayed);
 }
 
+/// POL-8: who answers behind a box is a party of the call, by the name that only that leg has: a code that it dials is for
+/// the call, and its word is the callee's.
+#[test]
+fn an_agent_behind_a_box_dials_a_code() {
+    for (from, is_obeyed) in [("callee", true), ("caller", false)] {
+        let mut play = Apart::new(Later::Header);
+        play.until(1_000).join();
+        for (ms, name, code) in [(3_000, "code-1", "*48"), (5_000, "code-2", "*49")] {
+            play.until(ms);
+            let mut line = leg(name, ["desk", code], [2, 10], [5_010, 6_010]);
+            play.ensemble.invite(&mut line);
+        }
+        let paused = [play.ms(3_000..5_000)];
+        let config = format!("{ALLOW}from = \"{from}\"\n");
+        let (replayed, secret) = play.play_with(3_030..4_970, &config);
+        if is_obeyed {
+            let call = only_call(&replayed);
+            both_are_silent(&Sound::of(&replayed, call), paused);
+            is_in_no_file(&secret, &replayed);
+        } else {
+            // A code that is not obeyed is a call, and that of the other side says why.
+            let call =
+                replayed.calls.iter().find(|call| text(call, "call_id").starts_with("to-box"));
+            let call = call.expect("the call has a row");
+            let refused = told(call, "control");
+            assert!(
+                refused[0].contains("dialled") && refused[0].contains("control.from"),
+                "{refused:?}"
+            );
+            assert_eq!(told(call, "recording"), ["both legs' recordings are one"]);
+            assert!(replayed.calls.len() > 1);
+        }
+    }
+}
+
 /// POL-8: a session of several calls: what is asked for is done to all of them, and each says so.
 #[test]
 fn a_session_of_several_calls() {
