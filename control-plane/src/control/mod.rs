@@ -112,6 +112,21 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The word in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NotAllowed => "not_allowed",
+            Self::WrongSide => "wrong_side",
+            Self::Spoofed => "spoofed",
+            Self::UnknownSession => "unknown_session",
+            Self::UnknownCall => "unknown_call",
+            Self::Ambiguous => "ambiguous",
+            Self::Malformed => "malformed",
+            Self::OnDemandOff => "on_demand_off",
+        }
+    }
+
     /// The reason in logs, traces and answers.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -400,6 +415,7 @@ impl Control {
             Operation::PauseVideo | Operation::ResumeVideo => {
                 return Outcome::Unchanged("video is not recorded");
             }
+            Operation::Unknown => Err(Refusal::Malformed),
         };
         let change = match change {
             Ok(change) => change,
@@ -451,6 +467,9 @@ impl Control {
     fn tell(&self, command: &Command, outcome: Outcome, call: Option<&str>) {
         let labels = [command.operation.name(), command.by.name(), outcome.name()];
         self.metrics.control_commands.with_label_values(&labels).inc();
+        if let Outcome::Refused(refusal) = outcome {
+            self.metrics.control_refused.with_label_values(&[labels[1], refusal.label()]).inc();
+        }
         tracing::info!(
             operation = labels[0],
             by = labels[1],

@@ -14,6 +14,8 @@ pub enum Operation {
     /// Of video, which is not recorded: understood, and without effect.
     PauseVideo,
     ResumeVideo,
+    /// What cannot be read: it is only ever refused.
+    Unknown,
 }
 
 impl Operation {
@@ -41,6 +43,7 @@ impl Operation {
             Self::Unmask => "unmask",
             Self::PauseVideo => "pause_video",
             Self::ResumeVideo => "resume_video",
+            Self::Unknown => "unknown",
         }
     }
 

@@ -190,14 +190,10 @@ impl Control {
         if !self.messages.is_new(message, peer) {
             return;
         }
-        let (request, malformed) = match read {
-            Ok(request) => (request, false),
-            // What it asked for is not known; that it was refused is counted all the same.
-            Err(_) => {
-                let none = Request { operation: Operation::Pause, session_id: None, side: None };
-                (none, true)
-            }
-        };
+        let is_malformed = read.is_err();
+        // What it asked for is not known; that it was refused is counted all the same.
+        let unknown = Request { operation: Operation::Unknown, session_id: None, side: None };
+        let request = read.unwrap_or(unknown);
         let slots = self.meant(slot, request.session_id.as_deref(), message);
         let caller = who(message);
         let party = |slot: CallSlot| party_of(table.get(slot)?, message, caller.as_deref());
@@ -213,7 +209,7 @@ impl Control {
             from: Some(peer.to_string()),
         };
         let refusal = match (self.admit(peer, None), parties.is_empty()) {
-            _ if malformed => Some(Refusal::Malformed),
+            _ if is_malformed => Some(Refusal::Malformed),
             (Err(Refusal::NotAllowed), _) => Some(Refusal::NotAllowed),
             (_, true) => Some(Refusal::UnknownSession),
             _ => None,
