@@ -93,7 +93,7 @@ data_dir = "$work/data"
 interfaces = ["tap0"]
 ${1:-}
 CONFIG
-    start tap env NO_COLOR=1 "$bin/earwitness" run --config "$work/earwitness.toml" 2>"$work/log"
+    start tap nice -n "${niceness:-0}" env NO_COLOR=1 "$bin/earwitness" run --config "$work/earwitness.toml" 2>"$work/log"
     daemon=$started
     for _ in $(seq 300); do
         grep -q 'interface=' "$work/log" && return

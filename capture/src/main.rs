@@ -2,13 +2,19 @@
 
 #![forbid(unsafe_code)]
 
+use std::alloc::System;
 use std::process::ExitCode;
 
 use clap::Parser;
 use earwitness_capture::options::{Action, Cli};
 use earwitness_capture::run;
 use earwitness_ipc::EXIT_IN_USE;
+use earwitness_ipc::Wiping;
 use tracing_subscriber::EnvFilter;
+
+/// Masked media that is told passes through buffers.
+#[global_allocator]
+static ALLOCATOR: Wiping<System> = Wiping(System);
 
 const FAILED: u8 = 1;
 const WRONG_USE: u8 = 2;

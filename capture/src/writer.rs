@@ -97,10 +97,10 @@ impl<L: DelayLine> Writer<L> {
 
     /// Flows stay in the drain, which has its own bound, while nobody fetches them.
     fn announce(&mut self, mailbox: &Mailbox) {
+        self.overhear(mailbox);
         if !self.announce || !mailbox.has_room() {
             return;
         }
-        self.overhear(mailbox);
         let events = self.drain.events();
         if events.len() == 0 {
             return;
@@ -111,9 +111,12 @@ impl<L: DelayLine> Writer<L> {
         }
     }
 
-    /// What is not fetched in time is of no use later: it is given up where there is no room.
+    /// What is not told in time is of no use later: it is given up where nobody listens, or there is no room.
     fn overhear(&mut self, mailbox: &Mailbox) {
         let packets: Vec<_> = self.drain.overheard().collect();
+        if !self.announce || !mailbox.has_room() {
+            return;
+        }
         for part in packets.chunks(OVERHEARD_IN_REPORT_MAX) {
             mailbox.tell(Content::Overheard(part.to_vec()));
         }

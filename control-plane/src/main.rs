@@ -7,10 +7,13 @@ use clap::Parser;
 use earwitness::cli::{self, Calls, Cli, Command, ConfigCommand, List, Recordings};
 use earwitness::config::{self, Config};
 use earwitness::{check, daemon, doctor, export, replay, setup};
+use earwitness_ipc::Wiping;
+use mimalloc::MiMalloc;
 
-/// What is known of calls are many small pieces that come on one thread and go on another.
+/// What is known of calls are many small pieces that come on one thread and go on another. Media of pauses is among what
+/// is freed.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Wiping<MiMalloc> = Wiping(MiMalloc);
 
 /// Wrong use or configuration.
 const EXIT_USAGE: u8 = 2;

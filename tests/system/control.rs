@@ -2,6 +2,7 @@
 //! commands that are refused.
 
 mod recorded;
+mod secrets;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::script::play;
 use crate::space::Space;
 use crate::wire::{Spoken, Wire, releases};
 use recorded::{Recorded, SAMPLE_US, Side};
+use secrets::{Sent, pieces};
 
 /// How far a silence may be from where it was asked for.
 const APART_US: i64 = 20_000;
@@ -191,7 +193,9 @@ fn phones_pause_by_each_of_the_seven_ways() {
     }
     check_traces(&played);
     check_refusals(&played);
-    check_secrets(&played, &alice, &carol);
+    let sent = Sent::of(&played, [(&alice, [ALICE, BOB]), (&carol, [CAROL, DAVE])]);
+    sent.check_files(&played);
+    sent.check_memory(&played);
 }
 
 /// Pauses are where they were asked for, and silence of their length.
@@ -249,12 +253,22 @@ fn check_traces(played: &Played) {
 /// sound of the recordings shows.
 fn check_refusals(played: &Played) {
     let refused = [
-        ("message", "the peer is not in control.allow", Some("carol")),
-        ("message", "no call has this session id", None),
-        ("dialog_message", "the command cannot be read", Some("carol")),
-        ("rtp_event", "the other party may not do this (control.from)", Some("alice")),
+        ("message", "not_allowed", "the peer is not in control.allow", Some("carol")),
+        ("message", "unknown_session", "no call has this session id", None),
+        ("dialog_message", "malformed", "the command cannot be read", Some("carol")),
+        (
+            "rtp_event",
+            "wrong_side",
+            "the other party may not do this (control.from)",
+            Some("alice"),
+        ),
     ];
-    for (by, why, caller) in refused {
+    let metrics = Metrics::of_answer(&played.text("metrics"));
+    let counted: Vec<(&str, f64)> = metrics.series("earwitness_control_refused_total").collect();
+    assert_eq!(counted.len(), refused.len(), "{counted:?}");
+    for (by, label, why, caller) in refused {
+        let series = format!("{{by=\"{by}\",reason=\"{label}\"}}");
+        assert!(counted.contains(&(&series, 1.0)), "no {series} in {counted:?}");
         let line = format!("by=\"{by}\" result=\"refused\" reason=\"{why}\"");
         assert_eq!(played.log.matches(&line).count(), 1, "{line}: {}", played.log);
         let Some(caller) = caller else { continue };
@@ -264,69 +278,12 @@ fn check_refusals(played: &Played) {
     }
     let all = ["alice", "carol"].map(|caller| played.trace(caller, "control").len());
     assert_eq!(all, [1, 2], "nothing else was refused");
-    let metrics = Metrics::of_answer(&played.text("metrics"));
-    let counted = |label: &str| {
+    let results = |label: &str| {
         let series = metrics.series("earwitness_control_commands_total");
         series.filter(|(labels, _)| labels.contains(label)).map(|(_, value)| value).sum::<f64>()
     };
-    assert_eq!(counted("result=\"refused\""), 4.0);
-    assert_eq!(counted("result=\"done\""), 16.0);
-}
-
-/// Every eight bytes in a row of these packets.
-fn pieces<'a>(packets: impl Iterator<Item = &'a [u8]>) -> Needles {
-    let windows = packets.flat_map(|packet| packet.windows(8));
-    Needles::of_pieces(windows.map(|piece| piece.try_into().expect("eight bytes")))
-}
-
-/// What was said or pressed while it was hidden, or between two takes, is nowhere; what was not hidden is found.
-fn check_secrets(played: &Played, alice: &[Recorded], carol: &[Recorded]) {
-    let (mut hidden, mut open) = (Vec::new(), Vec::new());
-    for (takes, hosts) in [(alice, [ALICE, BOB]), (carol, [CAROL, DAVE])] {
-        for (side, host) in Party::BOTH.into_iter().zip(hosts) {
-            let whole = |at_us: i64| takes.iter().any(|take| take.has(at_us));
-            let is_hidden = |at_us: i64| {
-                takes.iter().any(|take| take.hides(at_us, side))
-                    || recorded::is_between(takes, at_us)
-            };
-            let (secret, told): (Vec<_>, Vec<_>) = played
-                .wire
-                .voice(host)
-                .into_iter()
-                .filter(|packet| recorded::is_clear(takes, packet.at_us, side))
-                .partition(|packet| is_hidden(packet.at_us));
-            hidden.extend(secret.into_iter().map(|packet| packet.encoded));
-            open.extend(
-                told.into_iter().filter(|packet| whole(packet.at_us)).map(|packet| packet.encoded),
-            );
-            // The SSRC and the event.
-            for packet in played.wire.pressed(host) {
-                let key = packet.packet[8..16].to_vec();
-                assert_eq!(
-                    is_hidden(packet.at_us),
-                    host == ALICE,
-                    "a key of {host} at {}",
-                    packet.at_us
-                );
-                if host == ALICE { hidden.push(key) } else { open.push(key) }
-            }
-        }
-    }
-    let secret = pieces(hidden.iter().map(Vec::as_slice));
-    assert!(secret.count() > 400_000, "{}", secret.count());
-    let mut found = secret.found_below(&played.data_dir());
-    for said in ["log", "out", "commands", "metrics"] {
-        found.push((played.file(said), secret.found_in(played.text(said).as_bytes())));
-    }
-    assert!(found.iter().all(|(_, found)| *found == 0), "{found:?}");
-    for (what, open) in [
-        ("voices", open.iter().filter(|bytes| bytes.len() > 8).collect::<Vec<_>>()),
-        ("keys", open.iter().filter(|bytes| bytes.len() == 8).collect()),
-    ] {
-        let open = pieces(open.into_iter().map(Vec::as_slice));
-        let found: usize = open.found_below(&played.data_dir()).iter().map(|file| file.1).sum();
-        assert!(found * 10 > open.count() * 9, "{what}: {found} of {} are found", open.count());
-    }
+    assert_eq!(results("result=\"refused\""), 4.0);
+    assert_eq!(results("result=\"done\""), 16.0);
 }
 
 /// Pauses of a recording, in ms from its begin.

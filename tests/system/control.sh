@@ -7,6 +7,7 @@
 # Leaves everything in the folder that is named; `tests/system/control.rs` looks at it:
 #   data, log, out   Earwitness: its folder, what it said on stderr and stdout; metrics: the last scrape
 #   wire.pcap        what the switch showed the tap
+#   memory/TIME/     what the kernel could have swapped of both processes: in each pause, and in the end; µs of Unix time
 #   NAME.wav         what was spoken into each microphone; moments: when the command line was told what, and was done
 #
 #   control.sh FOLDER        with EARWITNESS_BIN_DIR set
@@ -33,7 +34,7 @@ key() { # file, low and high tone
     sox -n -r 8000 -c 1 -b 16 "$1" synth 0.1 sine "$2" synth 0.1 sine mix "$3" vol 0.5 pad 0 0.1
 }
 pieces=$work/pieces
-mkdir "$pieces"
+mkdir "$pieces" "$work/memory"
 key "$pieces/star.wav" 941 1209
 key "$pieces/4.wav" 770 1209
 key "$pieces/8.wav" 852 1336
@@ -41,10 +42,10 @@ key "$pieces/9.wav" 852 1477
 # Who presses a key says nothing meanwhile: *48 from 2.7 s on, *49 five seconds later.
 voice "$pieces/before.wav" 2.5
 voice "$pieces/secret.wav" 4.2
-voice "$pieces/after.wav" 40
+voice "$pieces/after.wav" 110
 sox -n -r 8000 -c 1 -b 16 "$pieces/hush.wav" trim 0 0.2
 (cd "$pieces" && sox before.wav hush.wav star.wav 4.wav 8.wav secret.wav hush.wav star.wav 4.wav 9.wav after.wav "$work/alice.wav")
-for name in bob carol dave; do voice "$work/$name.wav" 60; done
+for name in bob carol dave; do voice "$work/$name.wav" 120; done
 sox "$work/carol.wav" -t ul "$work/carol.ul"
 
 # The stage -----------------------------------------------------------------------------------------------------------
@@ -53,6 +54,8 @@ for name in alice bob dave; do phone "$name"; done
 ip netns exec "$switch" dumpcap -q -P -i span -w "$work/wire.pcap" >"$work/dumpcap.log" 2>&1 &
 wire=$!
 pids+=("$wire")
+# A resume that is heeded more than 400 ms late has lost what came meanwhile: other tests run at the same time.
+niceness=-15
 listen '[control]
 allow = ["10.20.0.0/29"]
 from = "caller"
@@ -61,7 +64,7 @@ tones = true' >"$work/out"
 # Phones keep time: what they send late would be late in the recording.
 talk() { # name, further arguments; keys are read from $work/NAME.keys
     mkfifo "$work/$1.keys"
-    start "$1" nice -n -15 baresip -f "$work/$1" -t 60 "${@:2}" >"$work/$1.log" 2>&1 <>"$work/$1.keys"
+    start "$1" nice -n -15 baresip -f "$work/$1" -t 120 "${@:2}" >"$work/$1.log" 2>&1 <>"$work/$1.keys"
 }
 talk bob && exec 4>"$work/bob.keys"
 talk dave && exec 5>"$work/dave.keys"
@@ -123,7 +126,7 @@ Content-Length: 0
 </scenario>
 XML
 start carol nice -n -15 sipp 10.20.0.4:5060 -sf "$work/carol.xml" -m 1 -i 10.20.0.3 -p 5060 -nostdin \
-    -timeout 60 >"$work/carol.log" 2>&1
+    -timeout 120 >"$work/carol.log" 2>&1
 carol=$started
 
 # The calls -----------------------------------------------------------------------------------------------------------
@@ -169,6 +172,21 @@ XML
 }
 json=application/x-media-control+json
 
+look() {
+    local pid folder
+    folder=$work/memory/$(date +%s%6N)
+    mkdir "$folder"
+    for pid in "$daemon" $(pgrep -P "$daemon" -f earwitness-capture); do
+        "$bin/earwitness-swappable" "$pid" "$folder/$(<"/proc/$pid/comm")"
+    done
+}
+# A pause that has begun.
+hush() {
+    sleep 2.5
+    look
+    sleep 2.5
+}
+
 # Alice and bob: tones, events, the command line, MESSAGE in the dialog.
 await_answer alice@10.20.0.1
 answered_ms=$(date -d "$(field answered_at)" +%s%3N)
@@ -186,19 +204,21 @@ command() {
 }
 dialog_message() { request alice 10.20.0.1 MESSAGE bob@10.20.0.2 dialog "$json" "{\"operation\":\"$1\"}"; }
 alice_talks() {
+    sleep 5
+    look
     # Until her tones are over.
     local left_ms=$((answered_ms + 9700 - $(date +%s%3N)))
     ((left_ms > 0)) && sleep "$((left_ms / 1000)).$(printf %03d $((left_ms % 1000)))"
     press 3 '*' 4 8
-    sleep 5
+    hush
     press 3 '*' 4 9
     sleep 1
     command pause
-    sleep 5
+    hush
     command resume
     sleep 1
     dialog_message pause
-    sleep 5
+    hush
     dialog_message resume
     sleep 1
     # The callee may not.
@@ -227,15 +247,15 @@ carol_talks() {
     }
     sleep 2
     message pause "$session"
-    sleep 5
+    hush
     message resume "$session"
     sleep 1
     info '*' 4 8
-    sleep 5
+    hush
     info '*' 4 9
     sleep 1
     request carol 10.20.0.3 INVITE '*48@10.20.0.4' other text/plain ''
-    sleep 5
+    hush
     request carol 10.20.0.3 INVITE '%2A49@10.20.0.4' other text/plain ''
     sleep 1
     # None of these may do anything.
@@ -252,6 +272,7 @@ wait "$talking"
 # The end -------------------------------------------------------------------------------------------------------------
 
 inside tap bash -c 'exec 6<>/dev/tcp/127.0.0.1/8080; printf "GET /metrics HTTP/1.0\r\n\r\n" >&6; cat <&6' >"$work/metrics"
+look
 exec 3>&- 4>&- 5>&-
 kill "$alice" "$dave"
 wait "$alice" "$dave" "$carol" 2>/dev/null || :

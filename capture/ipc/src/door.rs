@@ -136,6 +136,16 @@ impl<S: Message, R: Message> Door<S, R> {
                 },
             }
         };
+        let read = self.read(length);
+        // It may be media that is written nowhere: nothing of it stays.
+        let length = length.min(self.incoming.len());
+        self.incoming[..length].fill(0);
+        read.map(Some)
+    }
+}
+
+impl<S, R: Message> Door<S, R> {
+    fn read(&mut self, length: usize) -> Result<R, DoorError> {
         let Some(bytes) = self.incoming.get(..length) else {
             return Err(MessageError::TooLong { bytes: length }.into());
         };
@@ -143,7 +153,7 @@ impl<S: Message, R: Message> Door<S, R> {
             check_hello(bytes)?;
             self.greeted = true;
         }
-        Ok(Some(decode(bytes)?))
+        Ok(decode(bytes)?)
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! - [`Command`]s go to capture, [`Event`]s come from it, [`Mark`]s lie in the log.
 //! - [`Listener`] is capture's, [`ControlDoor`] connects to it; both ends are [`Door`]s.
+//! - [`Wiping`] is how both allocate, so that nothing is left of what passed.
 
 #![deny(unsafe_code)]
 
@@ -15,6 +16,7 @@ mod mark;
 mod message;
 mod socket;
 mod stats;
+mod wiping;
 mod wire_format;
 
 pub use command::{Command, Erasure, VerdictChange};
@@ -24,6 +26,7 @@ pub use listener::Listener;
 pub use mark::Mark;
 pub use message::Message;
 pub use stats::{CaptureStats, LostBy, Rejects};
+pub use wiping::Wiping;
 pub use wire_format::{MessageError, decode, encode};
 
 /// Version of the messages; both sides must have the same.

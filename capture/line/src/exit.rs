@@ -17,7 +17,7 @@ use crate::{
     held::Held,
     lane::{Lane, Refusal},
     ledger::Ledger,
-    mask::mask,
+    mask::{LEFT_BYTES_MAX, mask},
     options::{DrainOptions, Unmatched},
     producer::Producer,
     ring::Meta,
@@ -315,7 +315,9 @@ fn store(lane: &mut Lane, flow: &mut Flow, held: &Held<'_>, verdict: Verdict) ->
 #[inline(never)]
 fn store_masked(lane: &mut Lane, flow: &mut Flow, held: &Held<'_>, masked: &mut Vec<u8>) -> End {
     let start = usize::from(held.meta.payload).min(held.frame.len());
-    let end = start.saturating_add(usize::from(held.meta.payload_len)).min(held.frame.len());
+    // No more than may be left: the rest stays in the ring, which is locked.
+    let length = usize::from(held.meta.payload_len).min(LEFT_BYTES_MAX);
+    let end = start.saturating_add(length).min(held.frame.len());
     masked.clear();
     masked.extend_from_slice(&held.frame[..end]);
     let left = mask(&mut masked[start..]);

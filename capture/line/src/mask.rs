@@ -2,6 +2,8 @@
 
 /// RFC 3550 section 5.1: version to SSRC.
 const RTP_BYTES: usize = 12;
+/// No byte behind these is left, nor looked at.
+pub const LEFT_BYTES_MAX: usize = RTP_BYTES;
 
 /// Masks a datagram's payload. Returns how many bytes of it are left: the fixed header of RTP, without the flags that would
 /// promise more behind it; nothing of what is not RTP. What is behind them is the caller's to destroy.

@@ -59,9 +59,9 @@ impl BlockReader {
         self.identity = identity;
     }
 
-    /// Forgets what was read, so that it is read again.
+    /// Forgets what was read, so that it is read again, and nothing is left of it in memory.
     pub(crate) fn forget(&mut self) {
-        self.buffer.clear();
+        shorten(&mut self.buffer, 0);
     }
 
     /// The block at `offset`, checked; nothing at or behind `limit` is looked at. Its bytes are then
@@ -179,10 +179,10 @@ impl BlockReader {
 
     fn fill(&mut self, offset: u64, length: usize, limit: u64) -> Result<(), &'static str> {
         let wanted = length.max(self.ahead).min((limit - offset) as usize);
-        self.buffer.resize(wanted, 0);
+        resize(&mut self.buffer, wanted);
         self.start = offset;
         let filled = read_fully(&*self.disk, &self.file, &mut self.buffer, offset);
-        self.buffer.truncate(filled);
+        shorten(&mut self.buffer, filled);
         if filled < length { Err("file cannot be read here") } else { Ok(()) }
     }
 }
@@ -201,13 +201,25 @@ pub(crate) fn read_fully(disk: &dyn Disk, file: &File, buffer: &mut [u8], offset
     filled
 }
 
+/// Leaves nothing behind the new end: what was read may be media that is erased in its file since (CAP-9).
+pub(crate) fn shorten(buffer: &mut Vec<u8>, length: usize) {
+    let length = length.min(buffer.len());
+    buffer[length..].fill(0);
+    buffer.truncate(length);
+}
+
+fn resize(buffer: &mut Vec<u8>, length: usize) {
+    shorten(buffer, length);
+    buffer.resize(length, 0);
+}
+
 /// Unpacks LZ4 into exactly `raw_len` bytes.
 pub(crate) fn unpack(
     stored: &[u8],
     raw_len: u32,
     unpacked: &mut Vec<u8>,
 ) -> Result<(), &'static str> {
-    unpacked.resize(raw_len as usize, 0);
+    resize(unpacked, raw_len as usize);
     match lz4_flex::block::decompress_into(stored, unpacked) {
         Ok(length) if length == raw_len as usize => Ok(()),
         _ => Err("block does not unpack"),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::block::BlockHeader;
-use crate::block_reader::{BlockReader, Identity};
+use crate::block_reader::{BlockReader, Identity, shorten};
 use crate::disk::{Disk, RealDisk};
 use crate::file_name::{self, FileName};
 use crate::limits::{BLOCK_ALIGN, BLOCK_HEADER_BYTES, HEADER_BYTES};
@@ -84,6 +84,14 @@ impl Follower {
         }
     }
 
+    /// Of what was given out nothing is kept in memory until more comes.
+    fn forget(&mut self) {
+        if let Some(following) = &mut self.segment {
+            following.reader.forget();
+        }
+        shorten(&mut self.unpacked, 0);
+    }
+
     /// What is known of the record that `next` would give, which stays where it is.
     pub fn peek(&mut self) -> Result<Option<RecordMeta>, ReadError> {
         match self.advance()? {
@@ -157,6 +165,7 @@ impl Follower {
             if following.offset(self.cursor) < mark {
                 self.block = Some(self.load_block(mark)?);
             } else if !self.check_live()? || !closed || !self.next_segment()? {
+                self.forget();
                 return Ok(Step::Wait);
             }
         }

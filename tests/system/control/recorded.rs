@@ -154,7 +154,11 @@ impl Side<'_> {
                 }
                 let is_hidden = times.iter().any(|time| recorded.hides(*time, *party));
                 let said = if is_hidden { 0 } else { mu_law_value(*code) };
-                assert_eq!(*sample, said, "{party:?}, sample {at}, came at {}", packet.at_us);
+                assert_eq!(
+                    *sample, said,
+                    "{party:?}, sample {at}, came at {}: {:#?}",
+                    packet.at_us, recorded.hidden
+                );
                 heard += usize::from(said != 0);
             }
         }
