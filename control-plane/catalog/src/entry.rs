@@ -99,6 +99,12 @@ impl TryFrom<Write> for Entry {
     }
 }
 
+/// Bytes of most rows: a text that grew would be copied each time.
+const USUAL_BYTES: usize = 2048;
+
 fn text(id: &str, row: &impl Serialize) -> Result<String, CatalogError> {
-    serde_json::to_string(row).map_err(|source| CatalogError::Row { id: id.to_owned(), source })
+    let mut text = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut text, row)
+        .map_err(|source| CatalogError::Row { id: id.to_owned(), source })?;
+    Ok(String::from_utf8(text).expect("JSON is UTF-8"))
 }

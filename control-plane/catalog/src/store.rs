@@ -1,4 +1,5 @@
-//! The catalog's storage: SQLite with a write-ahead log, every write in a transaction that is synced.
+//! The catalog's storage: SQLite, every write in a transaction that is synced; with a write-ahead log, but for one that is
+//! filled by a process that has it alone.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -20,11 +21,22 @@ const CACHE_KIB: u32 = 16 << 10;
 /// call to write, twice in the log.
 const PAGE_BYTES: u32 = 16 << 10;
 
+/// How what a transaction changes can be taken back, after a crash too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Journal {
+    /// News go to a log first, and into the file later: who reads meanwhile does not wait for who writes.
+    WriteAhead,
+    /// What was there before is kept aside, news go into the file: of a new catalog nearly all is news, and is written
+    /// once.
+    Rollback,
+}
+
 /// An open catalog.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     pool: SqlitePool,
     path: PathBuf,
+    journal: Journal,
 }
 
 impl Catalog {
@@ -33,7 +45,18 @@ impl Catalog {
     /// # Errors
     /// The file cannot be opened, or has a schema of a later version.
     pub async fn open(data_dir: &Path) -> Result<Self, CatalogError> {
-        Self::open_file(data_dir.join(crate::FILE_NAME), true).await
+        Self::open_file(data_dir.join(crate::FILE_NAME), true, Journal::WriteAhead).await
+    }
+
+    /// As [`Self::open`], for a process that writes much at once and reads nothing. Where there was no catalog, who reads
+    /// it before [`Self::close`] may have to wait.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_to_fill(data_dir: &Path) -> Result<Self, CatalogError> {
+        let path = data_dir.join(crate::FILE_NAME);
+        let journal = if path.exists() { Journal::WriteAhead } else { Journal::Rollback };
+        Self::open_file(path, true, journal).await
     }
 
     /// Opens the catalog of a data folder that has one.
@@ -45,11 +68,19 @@ impl Catalog {
         if !path.exists() {
             return Err(CatalogError::Missing { path });
         }
-        Self::open_file(path, false).await
+        Self::open_file(path, false, Journal::WriteAhead).await
     }
 
-    async fn open_file(path: PathBuf, create: bool) -> Result<Self, CatalogError> {
+    async fn open_file(
+        path: PathBuf,
+        create: bool,
+        journal: Journal,
+    ) -> Result<Self, CatalogError> {
         let failed = |source| CatalogError::Open { path: path.clone(), source };
+        let (mode, connections) = match journal {
+            Journal::WriteAhead => (SqliteJournalMode::Wal, CONNECTIONS_MAX),
+            Journal::Rollback => (SqliteJournalMode::Delete, 1),
+        };
         let options = SqliteConnectOptions::from_str("sqlite:")
             .map_err(failed)?
             .filename(&path)
@@ -58,10 +89,10 @@ impl Catalog {
             .busy_timeout(BUSY_TIMEOUT)
             .page_size(PAGE_BYTES)
             .pragma("cache_size", format!("-{CACHE_KIB}"))
-            .journal_mode(SqliteJournalMode::Wal)
+            .journal_mode(mode)
             .synchronous(SqliteSynchronous::Full);
         let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
+            .max_connections(connections)
             .connect_with(options)
             .await
             .map_err(failed)?;
@@ -69,7 +100,7 @@ impl Catalog {
             .run(&pool)
             .await
             .map_err(|source| CatalogError::Migrate { path: path.clone(), source })?;
-        Ok(Self { pool, path })
+        Ok(Self { pool, path, journal })
     }
 
     pub(crate) fn pool(&self) -> &SqlitePool {
@@ -221,6 +252,10 @@ impl Catalog {
 
     /// Closes all connections, so that the write-ahead log is merged.
     pub async fn close(&self) {
+        if self.journal == Journal::Rollback {
+            // From now on others read and write it. Where one does already, who opens it next does this.
+            let _ = sqlx::query("PRAGMA journal_mode = WAL").execute(&self.pool).await;
+        }
         self.pool.close().await;
     }
 }

@@ -208,6 +208,37 @@ async fn readers_and_a_writer_at_once() {
     assert_eq!(reader.integrity().await.unwrap(), Vec::<String>::new());
 }
 
+/// CALL-6: a new catalog that is filled keeps no second copy of its news, others may read what is written meanwhile, and
+/// closed it is as any other.
+#[tokio::test]
+async fn a_new_catalog_is_filled_and_shared() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = || {
+        let entries = std::fs::read_dir(dir.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let rows =
+        |from: u64| (from..from + 20).map(|n| Write::Call(Box::new(call(n)))).collect::<Vec<_>>();
+    let filling = Catalog::open_to_fill(dir.path()).await.unwrap();
+    filling.write(&rows(0)).await.unwrap();
+    assert_eq!(files(), [earwitness_catalog::FILE_NAME]);
+    let of_nobody = [Write::Places { call: "none".to_owned(), places: Vec::new() }];
+    assert!(matches!(filling.write(&of_nobody).await, Err(CatalogError::Write { .. })));
+    let reader = Catalog::open_existing(dir.path()).await.unwrap();
+    assert_eq!(reader.calls(None).await.unwrap().len(), 20);
+    filling.write(&rows(20)).await.unwrap();
+    assert_eq!(reader.calls(None).await.unwrap().len(), 40);
+    filling.close().await;
+    assert_eq!(reader.integrity().await.unwrap(), Vec::<String>::new());
+    reader.close().await;
+    // It stays one with a write-ahead log, whoever fills it again.
+    let again = Catalog::open_to_fill(dir.path()).await.unwrap();
+    again.write(&rows(40)).await.unwrap();
+    assert!(files().iter().any(|name| name.ends_with("-wal")), "{:?}", files());
+    again.close().await;
+    assert_eq!(files(), [earwitness_catalog::FILE_NAME]);
+}
+
 /// OPS-3: `check` names what breaks a rule of the schema, even where something else wrote the file.
 #[tokio::test]
 async fn integrity_names_each_breach() {

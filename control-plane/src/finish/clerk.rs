@@ -66,9 +66,13 @@ impl Clerk {
             .enable_all()
             .build()
             .map_err(|source| ClerkError::Thread { source })?;
-        let catalog = runtime
-            .block_on(Catalog::open(data_dir))
-            .map_err(|source| ClerkError::Catalog { source })?;
+        let open = async {
+            match pace {
+                Pace::Prompt => Catalog::open(data_dir).await,
+                Pace::Piled => Catalog::open_to_fill(data_dir).await,
+            }
+        };
+        let catalog = runtime.block_on(open).map_err(|source| ClerkError::Catalog { source })?;
         let (batches, queue) = bounded(match pace {
             Pace::Prompt => QUEUE_BATCHES,
             Pace::Piled => QUEUE_PILES,
