@@ -7,8 +7,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, Hasher};
 
 use earwitness_wire::Endpoint;
+use smallvec::SmallVec;
 
 use super::limits::BINDINGS_PER_ENDPOINT_MAX;
 use super::{CallSlot, Party};
@@ -51,11 +53,46 @@ pub struct Found {
     changes: u64,
 }
 
+/// Who has an address, and had it until lately. Most addresses are one call's.
+type Holding = SmallVec<[Binding; 1]>;
+
+/// Hashes an address so that RTP and its RTCP, which are asked for together, lie side by side.
+#[derive(Debug, Clone, Default)]
+struct PortsTogether(foldhash::quality::RandomState);
+
+impl BuildHasher for PortsTogether {
+    type Hasher = PortsHasher;
+
+    fn build_hasher(&self) -> PortsHasher {
+        PortsHasher { pair: self.0.build_hasher(), is_odd: false }
+    }
+}
+
+struct PortsHasher {
+    pair: foldhash::quality::FoldHasher<'static>,
+    is_odd: bool,
+}
+
+impl Hasher for PortsHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.pair.write(bytes);
+    }
+
+    fn write_u16(&mut self, port: u16) {
+        self.is_odd = port & 1 == 1;
+        self.pair.write_u16(port >> 1);
+    }
+
+    fn finish(&self) -> u64 {
+        self.pair.finish() & !1 | u64::from(self.is_odd)
+    }
+}
+
 /// All addresses that calls announced.
 #[derive(Debug, Default)]
 pub struct Bindings {
     /// Looked at for every packet: a quick hash, with a seed that nobody outside knows.
-    by_endpoint: HashMap<Endpoint, Vec<Binding>, foldhash::quality::RandomState>,
+    by_endpoint: HashMap<Endpoint, Holding, PortsTogether>,
     /// Grows with each change.
     changes: u64,
     /// Bindings given up because an endpoint had too many at once.
@@ -77,8 +114,7 @@ impl Bindings {
         early_ns: u64,
     ) -> Announcement {
         self.changes += 1;
-        // Most addresses are one call's.
-        let list = self.by_endpoint.entry(endpoint).or_insert_with(|| Vec::with_capacity(1));
+        let list = self.by_endpoint.entry(endpoint).or_default();
         let mut from_ns = at_ns.saturating_sub(early_ns);
         let mut displaced = None;
         for old in list.iter_mut() {
@@ -162,7 +198,7 @@ impl Bindings {
         if known.is_some_and(|known| known.is_in_force(at)) {
             return known;
         }
-        let list = self.by_endpoint.get(endpoint).map_or(&[][..], Vec::as_slice);
+        let list = self.by_endpoint.get(endpoint).map_or(&[][..], SmallVec::as_slice);
         let binding = list.iter().find(|binding| binding.is_in_force(at)).copied();
         // Of several, another may come first at another time.
         let only = binding.filter(|_| list.len() == 1);

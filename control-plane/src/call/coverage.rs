@@ -276,6 +276,8 @@ impl Coverage {
         let from_ns = self.takes.last().map_or(at_ns, |last| last.until_ns.max(at_ns));
         let number = self.takes.len() as u32 + 1;
         let (until_ns, asked, ended) = (OPEN, None, None);
+        // Most calls have one, and it is large.
+        self.takes.reserve_exact(1);
         self.takes.push(Take { number, from_ns, until_ns, begun, asked, ended, terms });
         self.keeps = false;
         self.judge();

@@ -77,9 +77,6 @@ impl TakeForm {
 
 impl Decision {
     fn of(rules: &Rules, call: &Call, known: &Known<'_>) -> Self {
-        if rules.version.is_none() && known.demand() == Demand::None {
-            return Self::without_policies(rules, known.fingerprint());
-        }
         let Explained { outcome, rule, tree } =
             known.ask(|facts: &Facts<'_>| rules.policy.explain(facts, rules.fallback));
         let control = outcome.tenant.map(|tenant| {
@@ -99,8 +96,8 @@ impl Decision {
         }
     }
 
-    /// One line of the configuration says it all.
-    fn without_policies(rules: &Rules, facts: u64) -> Self {
+    /// One line of the configuration says it all, whatever is known of a call.
+    fn without_policies(rules: &Rules) -> Self {
         let (outcome, rule, word) = match rules.fallback {
             Fallback::RecordAll => (Outcome::record(), "recording.default=all", "yes: recorded"),
             Fallback::RecordNone => {
@@ -116,7 +113,7 @@ impl Decision {
             control: None,
             outcome,
             version: None,
-            facts,
+            facts: 0,
         }
     }
 
@@ -178,12 +175,12 @@ impl Call {
     #[must_use]
     pub fn awaits_recording(&self) -> bool {
         let is_awaited =
-            |decision: &Decision| decision.answer == Answer::Record && !decision.is_due;
+            |decision: &Arc<Decision>| decision.answer == Answer::Record && !decision.is_due;
         self.decision.as_ref().is_some_and(is_awaited) && self.ended_ns.is_none()
     }
 
     /// Keeps a decision, and tells what is new of it.
-    fn decided(&mut self, decision: Decision, on_demand: control::OnDemand, at_ns: TsNs) {
+    fn decided(&mut self, decision: Arc<Decision>, on_demand: control::OnDemand, at_ns: TsNs) {
         let is_news = self.decision.as_ref().is_none_or(|before| {
             (before.answer, &before.rule) != (decision.answer, &decision.rule)
         });
@@ -254,8 +251,7 @@ fn described(terms: &Terms, form: &Form) -> String {
 impl CallTable {
     /// Decides about a call that has just begun.
     pub(super) fn decide_first(&mut self, slot: CallSlot, at_ns: TsNs) {
-        let Some(call) = self.get(slot) else { return };
-        let decision = Decision::of(&self.rules, call, &Known::of(call));
+        let Some(decision) = self.ask(slot) else { return };
         let (general, on_demand) = (self.terms, self.on_demand);
         let Some(call) = self.get_mut(slot) else { return };
         if decision.is_due {
@@ -270,6 +266,17 @@ impl CallTable {
         call.decided(decision, on_demand, at_ns);
     }
 
+    /// Asks the rules. Where there are none, all calls have the same decision.
+    fn ask(&mut self, slot: CallSlot) -> Option<Arc<Decision>> {
+        let call = self.get(slot)?;
+        if self.rules.version.is_some() || call.demand() != Demand::None {
+            return Some(Arc::new(Decision::of(&self.rules, call, &Known::of(call))));
+        }
+        let plain =
+            self.plain.get_or_insert_with(|| Arc::new(Decision::without_policies(&self.rules)));
+        Some(Arc::clone(plain))
+    }
+
     /// Decides again: what is known of the call has changed.
     pub fn decide_again(&mut self, slot: CallSlot, at_ns: TsNs) {
         if self.get(slot).is_some_and(|call| call.ended_ns.is_none()) {
@@ -280,6 +287,7 @@ impl CallTable {
     /// Other rules are in force: each open call is asked again, and only those whose answer is another change.
     pub fn set_rules(&mut self, rules: Rules, at_ns: TsNs) {
         self.rules = rules;
+        self.plain = None;
         let slots: Vec<CallSlot> = self.iter().map(|call| call.slot).collect();
         slots.into_iter().for_each(|slot| self.decide_again(slot, at_ns));
     }
@@ -324,10 +332,10 @@ impl CallTable {
     }
 
     /// The decision, if it is another one than before.
-    fn other_decision(&self, slot: CallSlot) -> Option<Decision> {
+    fn other_decision(&mut self, slot: CallSlot) -> Option<Arc<Decision>> {
         let call = self.get(slot)?;
         let before = call.decision.as_ref();
-        let same_rules = |before: &&Decision| before.version == self.rules.version;
+        let same_rules = |before: &&Arc<Decision>| before.version == self.rules.version;
         if let Some(before) = before.filter(same_rules) {
             if before.version.is_none() && call.demand() == Demand::None {
                 return None;
@@ -336,11 +344,12 @@ impl CallTable {
             if before.facts == facts {
                 // The same question: only that the call is further may be new.
                 let is_due = before.outcome.records_at(call.stage(&before.outcome));
-                return (is_due != before.is_due).then(|| Decision { is_due, ..before.clone() });
+                let further = || Arc::new(Decision { is_due, ..Decision::clone(before) });
+                return (is_due != before.is_due).then(further);
             }
         }
-        let decision = Decision::of(&self.rules, call, &Known::of(call));
-        (before != Some(&decision)).then_some(decision)
+        let decision = self.ask(slot)?;
+        (self.get(slot)?.decision.as_ref() != Some(&decision)).then_some(decision)
     }
 
     fn begin(
@@ -419,7 +428,7 @@ mod tests {
             rtp: A,
             rtcp: None,
             from_ns: 10 * SECOND_NS,
-            payload_types: Vec::new(),
+            payload_types: smallvec::SmallVec::new(),
             encrypted: false,
             teller: caller,
         };

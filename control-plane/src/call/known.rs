@@ -49,11 +49,6 @@ impl<'a> Known<'a> {
         }
     }
 
-    #[must_use]
-    pub const fn demand(&self) -> Demand {
-        self.demand
-    }
-
     /// The same for the same facts.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {

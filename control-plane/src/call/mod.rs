@@ -28,6 +28,7 @@ use earwitness_segment::{LaneId, RecordPos};
 pub use earwitness_voip::dialog::Party;
 use earwitness_voip::sdp::PayloadType;
 use earwitness_wire::Endpoint;
+use smallvec::SmallVec;
 
 use std::net::SocketAddr;
 
@@ -94,7 +95,7 @@ pub struct Announced {
     pub rtcp: Option<Endpoint>,
     pub from_ns: TsNs,
     /// What payload type numbers mean there, oldest first.
-    pub payload_types: Vec<(TsNs, Arc<[PayloadType]>)>,
+    pub payload_types: SmallVec<[(TsNs, Arc<[PayloadType]>); 1]>,
     /// Keys were agreed: what arrives cannot be heard without them.
     pub encrypted: bool,
     /// Whose message said so first.
@@ -223,7 +224,7 @@ pub struct Call {
     /// What still came to its addresses when it was over: told, not heard.
     pub late: Media,
     pub digits: Vec<Digit>,
-    pub decision: Option<Decision>,
+    pub decision: Option<Arc<Decision>>,
     /// What of it is recorded, over time.
     pub coverage: Coverage,
     /// What the recordings of its takes are to be like, in their order.

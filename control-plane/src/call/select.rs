@@ -344,6 +344,7 @@ fn voices(
 mod tests {
     use super::*;
     use crate::call::media::SsrcUse;
+    use smallvec::SmallVec;
 
     const A: Endpoint = Endpoint::v4([10, 0, 0, 1], 4000);
     const B: Endpoint = Endpoint::v4([10, 0, 0, 2], 5000);
@@ -358,7 +359,7 @@ mod tests {
             rtp,
             rtcp: None,
             from_ns: 0,
-            payload_types: Vec::new(),
+            payload_types: SmallVec::new(),
             encrypted: false,
             teller: rtp.to_socket_addr(),
         }

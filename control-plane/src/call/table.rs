@@ -3,11 +3,14 @@
 //! One thread owns it (S8). What the outside must do comes out of it as values: verdicts for capture, calls
 //! that are finished, calls whose row in the catalog has changed.
 
+use std::sync::Arc;
+
 use earwitness_ipc::VerdictChange;
 use earwitness_wire::{Endpoint, Verdict};
 
 use super::binding::{Binding, Bindings, TsNs};
 use super::coverage::{Coverage, Terms, Wanted};
+use super::decide::Decision;
 use super::erasures::Erasures;
 use super::leg::{Invite, Invites};
 use super::limits::ENDPOINTS_PER_CALL_MAX;
@@ -70,6 +73,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub struct CallTable {
     pub(super) rules: Rules,
+    /// What every call is told as long as there are no policies.
+    pub(super) plain: Option<Arc<Decision>>,
     pub(super) timing: Timing,
     /// Of takes that no rule says more about.
     pub(super) terms: Terms,
@@ -101,6 +106,7 @@ impl CallTable {
     pub fn new(rules: Rules, timing: Timing, calls_max: usize) -> Self {
         Self {
             rules,
+            plain: None,
             timing,
             terms: Terms::default(),
             on_demand: OnDemand::Off,
@@ -541,6 +547,7 @@ mod tests {
     use crate::config::RecordDefault;
     use earwitness_segment::{LaneId, RecordPos};
     use earwitness_voip::dialog::{Hop, LegId};
+    use smallvec::SmallVec;
 
     const SECOND_NS: u64 = 1_000_000_000;
     const A: Endpoint = Endpoint::v4([10, 0, 0, 1], 4000);
@@ -577,7 +584,7 @@ mod tests {
                 rtp: A,
                 rtcp: None,
                 from_ns: 10 * SECOND_NS,
-                payload_types: Vec::new(),
+                payload_types: SmallVec::new(),
                 encrypted: false,
                 teller: A.to_socket_addr(),
             },

@@ -3,10 +3,9 @@
 //! What says it outright is believed at once. Weak evidence (media addresses, numbers) is believed only if it is for one
 //! call alone, and if the configuration asks for no more. Every look-up is by a key; nothing is searched.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
-use earwitness_voip::dialog::{Dialogs, Hop, LegId, Origin, Party};
+use earwitness_voip::dialog::{Dialogs, Hop, LegId, LegMap, Origin, Party};
 use earwitness_voip::sip::{Message, Replaces};
 use earwitness_wire::Endpoint;
 
@@ -29,16 +28,23 @@ pub struct Correlation {
     pub confidence_min: u8,
 }
 
-/// Where a leg of the dialog layer is among the calls.
-#[derive(Debug, Clone, Copy)]
+/// Where a leg of the dialog layer is among the calls, and by what it is found.
+#[derive(Debug)]
 pub struct Seat {
     pub call: CallSlot,
     pub invite: InviteIndex,
     pub keys: Keys,
 }
 
+impl Seat {
+    /// The INVITE among those of all calls.
+    pub const fn place(&self) -> (CallSlot, InviteIndex) {
+        (self.call, self.invite)
+    }
+}
+
 /// All legs that belong to calls.
-pub type Seats = HashMap<LegId, Seat, foldhash::fast::RandomState>;
+pub type Seats = LegMap<Seat>;
 
 /// Evidence for several calls is evidence for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -435,7 +441,7 @@ fn by_name(message: &Message<'_>, known: Known<'_>) -> Option<Tie> {
 /// A session border controller that renames tags and leaves the Call-ID.
 fn by_call_id(newcomer: &Newcomer<'_>, known: Known<'_>) -> Option<Tie> {
     let (cseq, _) = newcomer.message.cseq();
-    let legs = known.dialogs.with_call_id(newcomer.message.call_id());
+    let mut legs = known.dialogs.with_call_id(newcomer.message.call_id());
     let is_it = |leg: &LegId| {
         let Some((_, _, _, theirs)) = known.invite(*leg).filter(|_| *leg != newcomer.leg) else {
             return false;
@@ -451,7 +457,7 @@ fn by_call_id(newcomer: &Newcomer<'_>, known: Known<'_>) -> Option<Tie> {
         let from_elsewhere = view.hops().all(|hop| hop.caller.ip() != newcomer.hop.caller.ip());
         passes || (is_copy && from_elsewhere)
     };
-    let leg = legs.iter().copied().rev().find(is_it)?;
+    let leg = legs.find(is_it)?;
     known.same_talk(leg, Evidence::CallId, newcomer)
 }
 

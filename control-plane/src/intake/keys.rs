@@ -2,10 +2,12 @@
 //! it, as long as their calls are followed.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hash};
 use std::num::NonZeroU64;
 
 use earwitness_voip::dialog::LegId;
+use smallvec::SmallVec;
 
 use crate::call::limits::{HOLDERS_MAX, KEYS_PER_INVITE_MAX};
 
@@ -13,44 +15,65 @@ use crate::call::limits::{HOLDERS_MAX, KEYS_PER_INVITE_MAX};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(NonZeroU64);
 
-/// The values of one INVITE.
-#[derive(Debug, Clone, Copy, Default)]
+/// The values of one INVITE; most have two.
+#[derive(Debug, Clone, Default)]
 pub struct Keys {
-    list: [Option<Key>; KEYS_PER_INVITE_MAX],
+    list: SmallVec<[Key; 2]>,
 }
 
 impl Keys {
     /// Adds one; false if it was there, or there is no room (S10).
     fn add(&mut self, key: Key) -> bool {
-        if self.list.contains(&Some(key)) {
-            return false;
+        let is_new = self.list.len() < KEYS_PER_INVITE_MAX && !self.list.contains(&key);
+        if is_new {
+            self.list.push(key);
         }
-        let free = self.list.iter_mut().find(|place| place.is_none());
-        free.map(|place| *place = Some(key)).is_some()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = Key> {
-        self.list.iter().copied().flatten()
+        is_new
     }
 }
 
 /// Who has a value.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Holders {
-    /// The first of them.
-    list: [Option<LegId>; HOLDERS_MAX],
+    /// The first of them, so many as are listed.
+    list: [LegId; HOLDERS_MAX],
+    listed: u8,
     count: u32,
 }
 
+const _: () = assert!(HOLDERS_MAX <= u8::MAX as usize);
+
 impl Holders {
+    fn listed(&self) -> &[LegId] {
+        &self.list[..usize::from(self.listed)]
+    }
+
     /// The oldest first.
     pub fn iter(&self) -> impl Iterator<Item = LegId> {
-        self.list.iter().copied().flatten()
+        self.listed().iter().copied()
     }
 
     /// Some are not listed.
     pub const fn is_crowded(&self) -> bool {
         self.count as usize > HOLDERS_MAX
+    }
+
+    fn add(&mut self, leg: LegId) {
+        self.count += 1;
+        if let Some(place) = self.list.get_mut(usize::from(self.listed)) {
+            *place = leg;
+            self.listed += 1;
+        }
+    }
+
+    /// True if nobody has the value any more.
+    fn remove(&mut self, leg: LegId) -> bool {
+        self.count -= 1;
+        if let Some(at) = self.listed().iter().position(|known| *known == leg) {
+            self.list[at..].rotate_left(1);
+            self.listed -= 1;
+        }
+        self.count == 0
     }
 }
 
@@ -77,23 +100,16 @@ impl Index {
         if !keys.add(key) {
             return;
         }
-        let holders = self.holders.entry(key).or_default();
-        holders.count += 1;
-        if let Some(place) = holders.list.iter_mut().find(|place| place.is_none()) {
-            *place = Some(leg);
-        }
+        self.holders.entry(key).or_default().add(leg);
     }
 
     /// Forgets a leg and what it had.
     pub fn remove(&mut self, keys: &Keys, leg: LegId) {
-        for key in keys.iter() {
-            let Some(holders) = self.holders.get_mut(&key) else { continue };
-            holders.count -= 1;
-            if holders.count == 0 {
-                self.holders.remove(&key);
-            } else if let Some(at) = holders.list.iter().position(|known| *known == Some(leg)) {
-                holders.list[at..].rotate_left(1);
-                holders.list[HOLDERS_MAX - 1] = None;
+        for key in &keys.list {
+            if let Entry::Occupied(mut holders) = self.holders.entry(*key)
+                && holders.get_mut().remove(leg)
+            {
+                holders.remove();
             }
         }
     }

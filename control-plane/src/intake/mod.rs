@@ -4,7 +4,6 @@
 //! in `crate::follow`; the same intake serves live capture, replay, and the way back after a crash.
 
 pub mod correlator;
-mod formats;
 mod keys;
 mod newcomer;
 mod recent;

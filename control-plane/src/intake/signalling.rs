@@ -13,12 +13,12 @@ use earwitness_voip::dialog::{
     CallMedia, DialogEvent, DialogId, Dialogs, EndReason, EventKind, MediaState, Observed, PathId,
     Seen, Timeouts,
 };
-use earwitness_voip::sdp::MediaKind;
+use earwitness_voip::sdp::{Formats, MediaKind};
 use earwitness_voip::sip::{self, Message, Method, NameAddr};
 use earwitness_wire::Endpoint;
+use smallvec::smallvec;
 
 use super::correlator::{Correlation, Correlator, Seats};
-use super::formats::Formats;
 use super::registrations::Registrations;
 use crate::call::binding::Binding;
 use crate::call::leg::{Answerer, InviteIndex, Leg};
@@ -500,7 +500,7 @@ fn announce_side(
             rtp: at,
             rtcp: side.rtcp.filter(|rtcp| *rtcp != rtp).map(Endpoint::from),
             from_ns: at_ns,
-            payload_types: vec![(at_ns, formats.list(side.described()))],
+            payload_types: smallvec![(at_ns, formats.list(side.described()))],
             encrypted: line.proto.is_secure(),
             teller,
         };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use earwitness_voip::dialog::{Dialogs, Hop, LegId, Party};
+use earwitness_voip::dialog::{Dialogs, Hop, LegId, LegMap, Party};
 
 use super::newcomer::{Newcomer, is_host};
 use crate::call::limits::{TRANSFERS_MAX, TRANSFERS_PER_TARGET_MAX};
@@ -48,7 +48,7 @@ impl Transfer {
 /// All of them: one of each leg, and by the target.
 #[derive(Debug, Default)]
 pub struct Transfers {
-    by_leg: HashMap<LegId, Transfer, foldhash::fast::RandomState>,
+    by_leg: LegMap<Transfer>,
     by_target: HashMap<Number, Vec<LegId>, foldhash::quality::RandomState>,
 }
 
@@ -93,7 +93,9 @@ impl Transfers {
         newcomer: &'t Newcomer<'_>,
         dialogs: &'t Dialogs,
     ) -> impl Iterator<Item = (LegId, Transfer)> + 't {
-        let targets = [newcomer.target(), newcomer.called];
+        // Few are under way, mostly none: then nothing is read.
+        let asked = !self.by_target.is_empty();
+        let targets = if asked { [newcomer.target(), newcomer.called] } else { [None; 2] };
         let (first, second) = (targets[0], targets[1].filter(|called| Some(*called) != targets[0]));
         let legs = first.into_iter().chain(second).filter_map(|target| self.by_target.get(&target));
         legs.flatten().filter_map(move |leg| {

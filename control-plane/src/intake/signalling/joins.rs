@@ -216,9 +216,8 @@ impl Signalling {
         table: &mut CallTable,
     ) {
         let hop = Hop { caller: seen.src, callee: seen.dst };
-        let Some(mut seat) = self.seats.get(&leg).copied() else { return };
-        let call = table.get_mut(seat.call);
-        let Some(invite) = call.and_then(|call| call.invites.get_mut(seat.invite)) else { return };
+        let Some(place) = self.seats.get(&leg).map(Seat::place) else { return };
+        let Some(invite) = invite_at(place, table) else { return };
         invite.invited_ns = invite.invited_ns.max(at_ns);
         let user = request_uri(message).and_then(|uri| uri.user).map(sip::text);
         let registered = self.registrations.at(hop.callee, user.as_deref(), at_ns);
@@ -228,36 +227,39 @@ impl Signalling {
         let is_known =
             self.note_registered(invite, (Party::Callee, hop.callee), user.as_deref(), at_ns);
         let (numbers, is_first) = ((invite.calling, invite.called), invite.joined.is_none());
-        self.correlator.remember_numbers(leg, numbers, hop, &mut seat.keys);
-        self.seats.insert(leg, seat);
+        if let Some(seat) = self.seats.get_mut(&leg) {
+            self.correlator.remember_numbers(leg, numbers, hop, &mut seat.keys);
+        }
         if is_known {
-            table.decide_again(seat.call, at_ns);
+            table.decide_again(place.0, at_ns);
         }
         // Of lanes that are read one after the other, the answer may have come first.
-        if is_first && table.get(seat.call).is_some_and(|call| call.joined_late) {
+        if is_first && table.get(place.0).is_some_and(|call| call.joined_late) {
             let newcomer = Newcomer::new((leg, at_ns), (Origin::Invite, hop), message, &[]);
             let ties = self.correlator.ties(&newcomer, self.known(table));
-            if let Some(tie) = ties.first.filter(|tie| tie.call != seat.call) {
-                self.merge((seat.call, seat.invite), &tie, at_ns, table);
+            if let Some(tie) = ties.first.filter(|tie| tie.call != place.0) {
+                self.merge(place, &tie, at_ns, table);
             }
         }
     }
 
     fn learn(&mut self, leg: LegId, at_ns: u64, message: &Message<'_>, table: &mut CallTable) {
-        let Some(mut seat) = self.seats.get(&leg).copied() else { return };
-        let sender = sender(seat, message, table);
+        let Some(seat) = self.seats.get_mut(&leg) else { return };
+        let (place, mut keys) = (seat.place(), std::mem::take(&mut seat.keys));
+        let sender = sender(place, message, table);
         if focus_of(message).is_some()
-            && let Some(invite) =
-                table.get_mut(seat.call).and_then(|c| c.invites.get_mut(seat.invite))
+            && let Some(invite) = invite_at(place, table)
         {
             invite.focus = Some(sender);
         }
         let Self { correlator, dialogs, seats, .. } = self;
         let known = Known { dialogs, seats, table };
-        let tie = correlator.learn(leg, (message, sender), &mut seat.keys, known);
-        self.seats.insert(leg, seat);
+        let tie = correlator.learn(leg, (message, sender), &mut keys, known);
+        if let Some(seat) = self.seats.get_mut(&leg) {
+            seat.keys = keys;
+        }
         if let Some(tie) = tie {
-            self.merge((seat.call, seat.invite), &tie, at_ns, table);
+            self.merge(place, &tie, at_ns, table);
         }
     }
 
@@ -268,11 +270,10 @@ impl Signalling {
         message: Option<&Message<'_>>,
         table: &mut CallTable,
     ) {
-        let Some(seat) = self.seats.get(&dialog.leg).copied() else { return };
+        let Some(place) = self.seats.get(&dialog.leg).map(Seat::place) else { return };
         let Some(message) = message.filter(|message| message.status().is_some()) else { return };
-        let sender = sender(seat, message, table);
-        if let Some(invite) = table.get_mut(seat.call).and_then(|c| c.invites.get_mut(seat.invite))
-        {
+        let sender = sender(place, message, table);
+        if let Some(invite) = invite_at(place, table) {
             note_identities(invite, sender, message);
         }
     }
@@ -288,20 +289,20 @@ impl Signalling {
         let (Some(Displaced { at, binding, mine }), Some(cause)) = (displaced, cause) else {
             return;
         };
-        let Some(seat) = self.seats.get(&leg).copied() else { return };
+        let Some(place) = self.seats.get(&leg).map(Seat::place) else { return };
         // What an INVITE offers was looked at when it came.
         if cause.message.is_request() && cause.message.to().tag.is_none() {
             return;
         }
         // Each message says again what the other side has said.
-        if sender(seat, cause.message, table) != mine {
+        if sender(place, cause.message, table) != mine {
             return;
         }
         let (at_ns, told) = (cause.seen.ts_ns, (at, cause.seen.src));
         let known = self.known(table);
-        let tie = self.correlator.by_moved_media(seat.call, told, binding, mine, at_ns, known);
+        let tie = self.correlator.by_moved_media(place.0, told, binding, mine, at_ns, known);
         if let Some(tie) = tie {
-            self.merge((seat.call, seat.invite), &tie, at_ns, table);
+            self.merge(place, &tie, at_ns, table);
         }
     }
 
@@ -459,11 +460,22 @@ impl Signalling {
     }
 }
 
+fn invite_at(
+    (call, invite): (CallSlot, InviteIndex),
+    table: &mut CallTable,
+) -> Option<&mut Invite> {
+    table.get_mut(call)?.invites.get_mut(invite)
+}
+
 /// Whose message it is, as the leg has its parties.
-fn sender(seat: Seat, message: &Message<'_>, table: &CallTable) -> Party {
-    let legs = table.get(seat.call).map_or(&[][..], |call| &call.legs);
+fn sender(
+    (call, invite): (CallSlot, InviteIndex),
+    message: &Message<'_>,
+    table: &CallTable,
+) -> Party {
+    let legs = table.get(call).map_or(&[][..], |call| &call.legs);
     let caller_tag =
-        legs.iter().find(|leg| leg.invite == seat.invite).and_then(|leg| leg.from_tag.as_deref());
+        legs.iter().find(|leg| leg.invite == invite).and_then(|leg| leg.from_tag.as_deref());
     let from_tag = tag_text(message.from());
     let requester = if from_tag.as_deref() == caller_tag { Party::Caller } else { Party::Callee };
     if message.is_request() { requester } else { requester.other() }

@@ -45,13 +45,16 @@ impl Signalling {
         let Some(invite) = call.invites.get_mut(announced.hop.invite()) else { return };
         let (leg, party) = (invite.leg, invite.side(side));
         invite.focus = Some(party);
-        let Some(mut seat) = self.seats.get(&leg).copied() else { return };
+        let Some(seat) = self.seats.get_mut(&leg) else { return };
+        let (place, mut keys) = (seat.place(), std::mem::take(&mut seat.keys));
         let Self { correlator, dialogs, seats, .. } = self;
         let known = Known { dialogs, seats, table };
-        let tie = correlator.by_voices((leg, party), (mixer, &voices), &mut seat.keys, known);
-        self.seats.insert(leg, seat);
+        let tie = correlator.by_voices((leg, party), (mixer, &voices), &mut keys, known);
+        if let Some(seat) = self.seats.get_mut(&leg) {
+            seat.keys = keys;
+        }
         if let Some(tie) = tie {
-            self.merge((seat.call, seat.invite), &tie, at_ns, table);
+            self.merge(place, &tie, at_ns, table);
         }
     }
 }

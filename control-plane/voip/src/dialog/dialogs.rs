@@ -8,10 +8,12 @@ use super::event::{DialogEvent, DialogId, EndReason, EventKind, Hop, LegId, Orig
 use super::hops::orient;
 use super::identifier::Identifier;
 use super::leg::{InviteState, Leg, Output};
+use super::leg_hash::LegMap;
+use super::recent::hash;
 use super::silence::Silence;
 use super::step::description;
 use crate::limits::{LEGS_MAX, LEGS_PER_CALL_ID_MAX};
-use crate::sdp::SdpError;
+use crate::sdp::{Formats, SdpError};
 use crate::sip::{Message, Method};
 
 /// When and between which addresses a message was seen.
@@ -98,10 +100,10 @@ impl Timeouts {
 pub struct Dialogs {
     timeouts: Timeouts,
     legs_max: usize,
-    /// The numbers are ours: nobody outside can choose them so that they collide.
-    legs: HashMap<LegId, Box<Entry>, foldhash::fast::RandomState>,
-    /// Legs by Call-ID, oldest first: a quick hash, with a seed that nobody outside knows.
-    by_call_id: HashMap<Identifier, Vec<LegId>, foldhash::quality::RandomState>,
+    legs: LegMap<Box<Entry>>,
+    /// The latest leg of each Call-ID, by a number that nobody outside can aim at; each leg names the one before it.
+    by_call_id: HashMap<u64, LegId, foldhash::fast::RandomState>,
+    formats: Formats,
     deadlines: Deadlines,
     /// Legs by how long they are silent: those that are over, and the others.
     over: Silence,
@@ -115,6 +117,8 @@ pub struct Dialogs {
 #[derive(Debug)]
 struct Entry {
     leg: Leg,
+    /// The leg before it whose Call-ID has the same number.
+    before: Option<LegId>,
     touched: u64,
     deadline_ns: Option<u64>,
     /// As it was when it was touched.
@@ -136,6 +140,7 @@ impl Dialogs {
             legs_max: legs_max.max(1),
             legs: HashMap::default(),
             by_call_id: HashMap::default(),
+            formats: Formats::default(),
             deadlines: Deadlines::default(),
             over: Silence::default(),
             live: Silence::default(),
@@ -171,7 +176,7 @@ impl Dialogs {
             return Observed { dialog: None, class: Class::Orphan, sdp: None };
         };
         let mut out = Output { leg, ts_ns: seen.ts_ns, events };
-        let mut observed = entry.leg.observe(seen, message, by, &mut out);
+        let mut observed = entry.leg.observe(seen, message, by, &mut self.formats, &mut out);
         observed.class = class.unwrap_or(observed.class);
         self.refresh(leg);
         observed
@@ -225,17 +230,25 @@ impl Dialogs {
         }
     }
 
-    /// The legs with this Call-ID that are remembered, oldest first.
-    #[must_use]
-    pub fn with_call_id(&self, call_id: &[u8]) -> &[LegId] {
-        self.by_call_id.get(&*Identifier::key(call_id)).map_or(&[], Vec::as_slice)
+    /// The legs with this Call-ID that are remembered, the latest first.
+    pub fn with_call_id<'d>(&'d self, call_id: &'d [u8]) -> impl Iterator<Item = LegId> + 'd {
+        self.entries(call_id).map(|entry| entry.leg.id)
+    }
+
+    fn entries<'d>(&'d self, call_id: &'d [u8]) -> impl Iterator<Item = &'d Entry> + 'd {
+        let entry = |id: &LegId| self.legs.get(id).map(|entry| &**entry);
+        let latest = self.by_call_id.get(&hash(&Identifier::key(call_id))).and_then(entry);
+        let all = std::iter::successors(latest, move |entry| {
+            entry.before.as_ref().and_then(|id| self.legs.get(id)).map(|entry| &**entry)
+        });
+        all.filter(move |entry| entry.leg.call_id.is(call_id))
     }
 
     /// The latest leg that has a dialog between these tags, and who of it has the first one.
     #[must_use]
     pub fn between(&self, call_id: &[u8], tag: &[u8], other: &[u8]) -> Option<(LegId, Party)> {
-        let legs = self.with_call_id(call_id).iter().rev();
-        legs.filter_map(|id| Some((*id, self.legs.get(id)?.leg.owner(tag, other)?))).next()
+        let mut legs = self.entries(call_id).map(|entry| &entry.leg);
+        legs.find_map(|leg| Some((leg.id, leg.owner(tag, other)?)))
     }
 
     /// What a leg is to somebody who asks whether another one belongs to it.
@@ -264,11 +277,10 @@ impl Dialogs {
 
     /// The leg of a message and who sent the request of its transaction. The latest leg counts.
     fn find(&self, message: &Message<'_>) -> Option<(LegId, Party)> {
-        let legs = self.by_call_id.get(&*Identifier::key(message.call_id()))?;
-        legs.iter().rev().find_map(|id| {
-            let leg = &self.legs.get(id)?.leg;
+        let mut legs = self.entries(message.call_id()).map(|entry| &entry.leg);
+        legs.find_map(|leg| {
             let by = leg.requester(message)?;
-            (!is_beyond(leg, by, message)).then_some((*id, by))
+            (!is_beyond(leg, by, message)).then_some((leg.id, by))
         })
     }
 
@@ -283,24 +295,22 @@ impl Dialogs {
     ) -> LegId {
         let id = LegId(self.next_leg);
         self.next_leg += 1;
-        let call_id = Identifier::new(message.call_id());
         while self.legs.len() >= self.legs_max {
             self.evict_oldest(seen.ts_ns, events);
         }
-        if let Some(same) = self.by_call_id.get(&call_id)
-            && same.len() >= LEGS_PER_CALL_ID_MAX
-        {
-            let oldest = same[0];
+        let oldest = self.with_call_id(message.call_id()).skip(LEGS_PER_CALL_ID_MAX - 1).last();
+        if let Some(oldest) = oldest {
             self.end(oldest, EndReason::Evicted, seen.ts_ns, events);
             self.forget(oldest);
         }
         let from_tag = Identifier::from_tag(message.from().tag);
         let is_swapped = caller_tag.as_ref().is_some_and(|tag| *tag != from_tag);
         let by = if is_swapped { Party::Callee } else { Party::Caller };
-        let leg = Leg::new(id, call_id.clone(), caller_tag.unwrap_or(from_tag), seen);
-        self.by_call_id.entry(call_id).or_insert_with(|| Vec::with_capacity(1)).push(id);
+        let call_id = Identifier::new(message.call_id());
+        let before = self.by_call_id.insert(call_id.number(), id);
+        let leg = Leg::new(id, call_id, caller_tag.unwrap_or(from_tag), seen);
         self.live_count += 1;
-        let entry = Entry { leg, touched: 0, deadline_ns: None, is_over: false };
+        let entry = Entry { leg, before, touched: 0, deadline_ns: None, is_over: false };
         self.legs.insert(id, Box::new(entry));
         let sender = if message.is_request() { by } else { by.other() };
         let hop = orient(seen.src, seen.dst, sender);
@@ -316,12 +326,12 @@ impl Dialogs {
         message: &Message<'_>,
         events: &mut Vec<DialogEvent>,
     ) -> (LegId, Party) {
-        let before = self.by_call_id.get(&*Identifier::key(message.call_id())).and_then(|legs| {
-            legs.iter().rev().find_map(|id| {
-                let leg = &self.legs.get(id)?.leg;
-                Some((leg.caller_tag.clone(), leg.requester(message)?))
-            })
+        let mut legs = self.entries(message.call_id()).map(|entry| &entry.leg);
+        let before = legs.find_map(|leg| {
+            let by = leg.requester(message)?;
+            Some((leg.caller_tag.clone(), by))
         });
+        drop(legs);
         let (caller_tag, by) = match before {
             Some((tag, by)) => (Some(tag), by),
             None => (None, Party::Caller),
@@ -391,10 +401,29 @@ impl Dialogs {
             return;
         };
         self.live_count -= usize::from(!entry.is_over);
-        if let Some(same) = self.by_call_id.get_mut(&entry.leg.call_id) {
-            same.retain(|other| *other != id);
-            if same.is_empty() {
-                self.by_call_id.remove(&entry.leg.call_id);
+        self.unlink(&entry, id);
+    }
+
+    /// Takes a leg out of the chain of its Call-ID.
+    fn unlink(&mut self, gone: &Entry, id: LegId) {
+        let number = gone.leg.call_id.number();
+        let Some(latest) = self.by_call_id.get_mut(&number) else { return };
+        if *latest == id {
+            match gone.before {
+                Some(before) => *latest = before,
+                None => drop(self.by_call_id.remove(&number)),
+            }
+            return;
+        }
+        let mut at = *latest;
+        while let Some(later) = self.legs.get_mut(&at) {
+            match later.before {
+                Some(before) if before == id => {
+                    later.before = gone.before;
+                    return;
+                }
+                Some(before) => at = before,
+                None => return,
             }
         }
     }

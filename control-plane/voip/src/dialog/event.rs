@@ -7,7 +7,7 @@ use crate::dtmf::InfoDigit;
 use crate::sip::Replaces;
 
 /// What one INVITE started: Call-ID and the caller's tag. Numbers are never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LegId(pub u64);
 
 /// One dialog of a leg. Numbers of forks start again after [`EventKind::Retried`]. Fork 0 is there from the INVITE on and belongs to the first party that answers with a

@@ -37,7 +37,7 @@ pub(super) struct Exchange {
     /// The highest CSeq of each party that carried an offer.
     offered: [Option<u32>; 2],
     /// What was in force before the INVITE that is named, for its failure.
-    before: Option<Box<Before>>,
+    before: Option<Before>,
 }
 
 #[derive(Clone, Debug)]
@@ -266,13 +266,13 @@ impl Exchange {
     fn note_done(&mut self, transaction: Transaction) {
         if transaction.method == Method::Invite {
             self.invite_done[index(transaction.by)] = Some(transaction.cseq);
-            self.before = Some(Box::new(Before {
+            self.before = Some(Before {
                 transaction,
                 caller: self.state.caller.clone(),
                 callee: self.state.callee.clone(),
                 offerer: self.state.offerer,
                 done: self.done,
-            }));
+            });
         }
         self.done = Some(transaction);
     }
@@ -316,6 +316,6 @@ pub(super) fn is_same_media(one: &Session, other: &Session) -> bool {
                 && one.rtcp == other.rtcp
                 && one.direction == other.direction
                 && one.payload_types == other.payload_types
-                && one.crypto == other.crypto
+                && one.extras().crypto == other.extras().crypto
         })
 }

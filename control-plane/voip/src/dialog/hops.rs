@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::event::{Hop, Party};
 use super::exchange::is_same_media;
 use super::media::PathId;
@@ -26,7 +28,8 @@ pub(super) struct HopState {
 /// The hops of a leg; never empty once a message was placed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hops {
-    list: Vec<HopState>,
+    /// Most legs are seen at one hop.
+    list: SmallVec<[HopState; 1]>,
     paths: u8,
 }
 
@@ -172,8 +175,6 @@ impl Hops {
         if self.list.len() == HOPS_MAX {
             return None;
         }
-        // Most legs are seen at one hop, and are remembered for a while when they are over.
-        self.list.reserve_exact(1);
         let path = self.list.first().map_or(PathId(0), |first| first.path);
         self.paths = self.paths.max(1);
         self.list.push(HopState {

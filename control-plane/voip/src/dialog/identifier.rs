@@ -1,15 +1,14 @@
 //! Call-IDs and tags as keys: their bytes, bounded.
 
-use std::borrow::{Borrow, Cow};
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use super::recent::hash;
 use crate::limits::IDENTIFIER_BYTES_MAX;
 
 /// A Call-ID or tag. One longer than [`IDENTIFIER_BYTES_MAX`] is kept as its beginning and a number that stands
-/// for the whole, so that hostile ones cost no memory (S10). Copies share their bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Identifier(Arc<[u8]>);
+/// for the whole, so that hostile ones cost no memory (S10).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Identifier(Box<[u8]>);
 
 impl Identifier {
     pub(super) fn new(bytes: &[u8]) -> Self {
@@ -25,6 +24,11 @@ impl Identifier {
         Cow::Owned([&bytes[..IDENTIFIER_BYTES_MAX - number.len()], &number].concat())
     }
 
+    /// A number that stands for it in this process.
+    pub(super) fn number(&self) -> u64 {
+        hash(&&self.0[..])
+    }
+
     /// A tag; that of RFC 2543, which is none, is the empty one.
     pub(super) fn from_tag(tag: Option<&[u8]>) -> Self {
         Self::new(tag.unwrap_or(b""))
@@ -33,12 +37,6 @@ impl Identifier {
     /// Whether this stands for these bytes.
     pub(super) fn is(&self, bytes: &[u8]) -> bool {
         *self.0 == *Self::key(bytes)
-    }
-}
-
-impl Borrow<[u8]> for Identifier {
-    fn borrow(&self) -> &[u8] {
-        &self.0
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::dialogs::{Seen, Timeouts};
 use super::event::{DialogEvent, DialogId, EndReason, EventKind, LegId, Party};
 use super::exchange::{Exchange, Role, Transaction, is_same_media};
@@ -97,7 +99,8 @@ pub(super) struct Leg {
     pub(super) id: LegId,
     pub(super) call_id: Identifier,
     pub(super) caller_tag: Identifier,
-    pub(super) dialogs: Vec<Dialog>,
+    /// One of each party that answered; nearly always one.
+    pub(super) dialogs: SmallVec<[Dialog; 1]>,
     pub(super) hops: Hops,
     pub(super) recent: Recent,
     /// CSeq of the INVITE that started the leg, or retried it.
@@ -137,7 +140,7 @@ impl Leg {
             id,
             call_id,
             caller_tag,
-            dialogs: vec![Dialog::new()],
+            dialogs: smallvec![Dialog::new()],
             hops: Hops::default(),
             recent: Recent::default(),
             invite_cseq: None,
@@ -372,6 +375,7 @@ impl Leg {
     /// that come again.
     pub(super) fn forget_media(&mut self) {
         for dialog in &mut self.dialogs {
+            // Not only emptied: it is remembered for a while.
             dialog.exchanges = Vec::new();
         }
         self.hops.forget_offers();

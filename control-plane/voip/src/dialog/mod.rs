@@ -15,6 +15,7 @@ mod exchange;
 mod hops;
 mod identifier;
 mod leg;
+mod leg_hash;
 mod media;
 mod recent;
 mod silence;
@@ -22,6 +23,7 @@ mod step;
 
 pub use dialogs::{Class, Dialogs, LegView, Observed, Seen, Timeouts};
 pub use event::{DialogEvent, DialogId, EndReason, EventKind, Hop, LegId, Origin, Party};
+pub use leg_hash::{LegHasher, LegMap};
 pub use media::{CallMedia, MediaState, PathId};
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use super::event::{DialogId, EndReason, EventKind, Party};
 use super::exchange::{Role, Transaction};
 use super::hops::orient;
 use super::leg::{DialogState, InviteState, Leg, MayFork, Output, refusal};
-use super::recent::{at_hop, fingerprint, hash};
+use super::recent::{News, fingerprint, hash};
 use crate::dtmf::parse_info;
-use crate::sdp::{self, SdpError, Session};
+use crate::sdp::{self, Formats, SdpError, Session};
 use crate::sip::{HeaderName, Message, Method, Replaces, StartLine, body};
 
 /// A message with what was found out about it.
@@ -45,12 +45,11 @@ impl Leg {
         seen: Seen,
         message: &Message<'_>,
         by: Party,
+        formats: &mut Formats,
         out: &mut Output<'_>,
     ) -> Observed {
         let hop = self.place(seen, message, by);
-        let fingerprint = fingerprint(by, message);
-        let is_new = self.recent.note(fingerprint);
-        let is_new_at_hop = self.recent.note(at_hop(fingerprint, hop));
+        let News { is_new, is_new_at_hop } = self.recent.note(fingerprint(by, message), hop);
         let class = if is_new { Class::InDialog } else { Class::Repeated };
         let mut observed =
             Observed { dialog: Some(DialogId { leg: self.id, fork: 0 }), class, sdp: None };
@@ -59,7 +58,10 @@ impl Leg {
         }
         let sdp = description(message);
         observed.sdp = sdp.as_ref().map(|sdp| sdp.as_ref().map(drop).map_err(|error| *error));
-        let sdp = sdp.and_then(Result::ok).map(Arc::new);
+        let sdp = sdp.and_then(Result::ok).map(|mut sdp| {
+            formats.share(&mut sdp);
+            Arc::new(sdp)
+        });
         let step = Step { message, by, hop, sdp, is_new };
         let fork = match message.start {
             StartLine::Request { method, .. } => self.on_request(&step, method, out),

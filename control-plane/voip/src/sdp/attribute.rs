@@ -1,6 +1,7 @@
 //! `a=` lines of a media description (or, as defaults, of the session).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::media::{Candidate, CandidateKind, Crypto, Direction, Media, RtcpAddress};
 use super::parser::{ip_addr, lossy, number, push_bounded, words};
@@ -25,23 +26,23 @@ pub(super) fn apply(media: &mut Media, name: &[u8], value: &[u8]) {
         b"rtcp" => media.rtcp = rtcp(value).or(media.rtcp),
         b"rtcp-mux" => media.rtcp_mux = true,
         b"bundle-only" => media.bundle_only = true,
-        b"mid" => media.mid = Some(lossy(value)),
+        b"mid" => media.extras_mut().mid = Some(lossy(value)),
         b"ptime" => media.ptime_ms = milliseconds(value).or(media.ptime_ms),
         b"maxptime" => media.maxptime_ms = milliseconds(value).or(media.maxptime_ms),
         b"crypto" => {
             if let Some(crypto) = crypto(value) {
-                push_bounded(&mut media.crypto, crypto);
+                push_bounded(&mut media.extras_mut().crypto, crypto);
             }
         }
         b"ssrc" => ssrc(media, value),
         b"candidate" => {
             if let Some(candidate) = candidate(value) {
-                push_bounded(&mut media.candidates, candidate);
+                push_bounded(&mut media.extras_mut().candidates, candidate);
             }
         }
-        b"fingerprint" => media.fingerprint = Some(lossy(value)),
-        b"setup" => media.setup = Some(lossy(value)),
-        b"label" => media.label = Some(lossy(value)),
+        b"fingerprint" => media.extras_mut().fingerprint = Some(lossy(value)),
+        b"setup" => media.extras_mut().setup = Some(lossy(value)),
+        b"label" => media.extras_mut().label = Some(lossy(value)),
         _ => {}
     }
 }
@@ -52,9 +53,7 @@ fn rtpmap(media: &mut Media, value: &[u8]) {
     let (Some(pt), Some(format)) = (parts.next().and_then(number::<u8>), parts.next()) else {
         return;
     };
-    let Some(payload) = media.payload_types.iter_mut().find(|payload| payload.pt == pt) else {
-        return;
-    };
+    let Some(payload) = payload_type(media, pt) else { return };
     let mut fields = format.split(|byte| *byte == b'/');
     let encoding = text(fields.next().unwrap_or(b""));
     let known = PayloadType::from_static(pt);
@@ -65,12 +64,17 @@ fn rtpmap(media: &mut Media, value: &[u8]) {
     payload.encoding = encoding;
 }
 
+fn payload_type(media: &mut Media, pt: u8) -> Option<&mut PayloadType> {
+    // While it is read nobody else has the list.
+    Arc::get_mut(&mut media.payload_types)?.iter_mut().find(|payload| payload.pt == pt)
+}
+
 fn fmtp(media: &mut Media, value: &[u8]) {
     let end = value.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(value.len());
     let Some(pt) = number::<u8>(&value[..end]) else {
         return;
     };
-    if let Some(payload) = media.payload_types.iter_mut().find(|payload| payload.pt == pt) {
+    if let Some(payload) = payload_type(media, pt) {
         payload.fmtp = text(value[end..].trim_ascii());
     }
 }
@@ -101,9 +105,9 @@ fn crypto(value: &[u8]) -> Option<Crypto> {
 /// `ssrc-id attribute` (RFC 5576 section 4.1); one SSRC has several lines.
 fn ssrc(media: &mut Media, value: &[u8]) {
     if let Some(ssrc) = words(value).next().and_then(number::<u32>)
-        && !media.ssrcs.contains(&ssrc)
+        && !media.extras().ssrcs.contains(&ssrc)
     {
-        push_bounded(&mut media.ssrcs, ssrc);
+        push_bounded(&mut media.extras_mut().ssrcs, ssrc);
     }
 }
 

@@ -1,6 +1,7 @@
 //! One media description.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::payload_type::PayloadType;
 
@@ -162,16 +163,22 @@ pub struct Media {
     pub proto: Proto,
     /// Where the writer receives; none where it is no literal address.
     pub connection: Option<IpAddr>,
-    /// In order of preference.
-    pub payload_types: Vec<PayloadType>,
+    /// In order of preference. Most descriptions have the same few: copies share them.
+    pub payload_types: Arc<[PayloadType]>,
     pub direction: Direction,
     pub rtcp: Option<RtcpAddress>,
     pub rtcp_mux: bool,
     /// `a=bundle-only` (RFC 9143 section 6): port 0 does not mean rejected.
     pub bundle_only: bool,
-    pub mid: Option<String>,
     pub ptime_ms: Option<u32>,
     pub maxptime_ms: Option<u32>,
+    pub(super) extras: Option<Box<Extras>>,
+}
+
+/// What descriptions of browsers have, and few others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extras {
+    pub mid: Option<String>,
     pub crypto: Vec<Crypto>,
     pub ssrcs: Vec<u32>,
     pub candidates: Vec<Candidate>,
@@ -183,7 +190,43 @@ pub struct Media {
     pub label: Option<String>,
 }
 
+impl Extras {
+    const NONE: Self = Self {
+        mid: None,
+        crypto: Vec::new(),
+        ssrcs: Vec::new(),
+        candidates: Vec::new(),
+        fingerprint: None,
+        setup: None,
+        label: None,
+    };
+
+    /// What is said of the whole session is said of media that say nothing else.
+    pub(super) fn fill(&mut self, defaults: &Self) {
+        self.fingerprint = self.fingerprint.take().or_else(|| defaults.fingerprint.clone());
+        self.setup = self.setup.take().or_else(|| defaults.setup.clone());
+        if self.crypto.is_empty() {
+            self.crypto.clone_from(&defaults.crypto);
+        }
+    }
+}
+
 impl Media {
+    /// What it says besides; empty of most.
+    #[must_use]
+    pub fn extras(&self) -> &Extras {
+        static NONE: Extras = Extras::NONE;
+        self.extras.as_deref().unwrap_or(&NONE)
+    }
+
+    pub(super) const fn has_extras(&self) -> bool {
+        self.extras.is_some()
+    }
+
+    pub(super) fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_with(|| Box::new(Extras::NONE))
+    }
+
     /// Whether the media description is refused (RFC 3264 section 6: port zero).
     #[must_use]
     pub const fn is_rejected(&self) -> bool {

@@ -4,14 +4,16 @@
 //! [`offer_answer`] joins an offer and its answer (RFC 3264). Neither knows SIP.
 
 mod attribute;
+mod formats;
 mod media;
 pub mod offer_answer;
 mod parser;
 mod payload_type;
 mod session;
 
+pub use formats::Formats;
 pub use media::{
-    Candidate, CandidateKind, Crypto, Direction, Media, MediaKind, Proto, RtcpAddress,
+    Candidate, CandidateKind, Crypto, Direction, Extras, Media, MediaKind, Proto, RtcpAddress,
 };
 pub use parser::{SdpError, parse};
 pub use payload_type::PayloadType;

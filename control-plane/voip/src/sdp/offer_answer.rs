@@ -72,14 +72,14 @@ impl<'a> MediaSide<'a> {
 
     /// The addresses of this side's ICE candidates for RTP: it may receive at any of them.
     pub fn candidates(self) -> impl Iterator<Item = SocketAddr> {
-        let all = self.transport.map_or(&[][..], |media| &media.candidates);
+        let all = self.transport.map_or(&[][..], |media| &media.extras().candidates);
         all.iter().filter(|candidate| candidate.component == 1).map(|candidate| candidate.address)
     }
 
     /// SSRCs that this side announced for what it sends.
     #[must_use]
     pub fn ssrcs(self) -> &'a [u32] {
-        self.own.map_or(&[], |own| &own.ssrcs)
+        self.own.map_or(&[], |own| &own.extras().ssrcs)
     }
 
     /// Keys with which this side encrypts what it sends (RFC 4568 section 6.1), of the agreed suite only: the answer
@@ -87,9 +87,12 @@ impl<'a> MediaSide<'a> {
     pub fn crypto(self) -> impl Iterator<Item = &'a Crypto> {
         let agrees = move |mine: &&Crypto| match self.other {
             None => true,
-            Some(other) => other.crypto.iter().any(|c| c.tag == mine.tag && c.suite == mine.suite),
+            Some(other) => {
+                let is_it = |c: &Crypto| c.tag == mine.tag && c.suite == mine.suite;
+                other.extras().crypto.iter().any(is_it)
+            }
         };
-        self.own.map_or(&[][..], |own| &own.crypto).iter().filter(agrees)
+        self.own.map_or(&[][..], |own| &own.extras().crypto).iter().filter(agrees)
     }
 
     /// How long this side's packets are.
@@ -176,14 +179,14 @@ fn bundle_transport<'a>(
     own: &Media,
     other: Option<&Media>,
 ) -> Option<&'a Media> {
-    let group = session.bundle_of(own.mid.as_deref()?)?;
+    let group = session.bundle_of(own.extras().mid.as_deref()?)?;
     // Before the answer, each line of the offer may still stand for itself; a line without port cannot.
     if other.is_none() && own.port != 0 {
         return None;
     }
-    group
-        .iter()
-        .find_map(|mid| session.media.iter().find(|m| m.mid.as_ref() == Some(mid) && m.port != 0))
+    group.iter().find_map(|mid| {
+        session.media.iter().find(|m| m.extras().mid.as_ref() == Some(mid) && m.port != 0)
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use thiserror::Error;
 
 use super::attribute;
-use super::media::{Crypto, Direction, Media, MediaKind, Proto};
+use super::media::{Direction, Media, MediaKind, Proto};
 use super::payload_type::PayloadType;
 use super::session::Session;
 use crate::limits::{SDP_BYTES_MAX, SDP_MEDIA_MAX, SDP_PAYLOAD_TYPES_MAX, SDP_REPEATED_MAX};
@@ -160,8 +160,6 @@ impl Reader {
         let mut media = parse_media_line(value).ok_or(SdpError::MediaLine)?;
         media.connection = self.session.connection;
         media.direction = self.direction;
-        // One line or two: a media description is large.
-        self.session.media.reserve_exact(1);
         self.session.media.push(media);
         Ok(())
     }
@@ -199,10 +197,8 @@ impl Reader {
             media.rtcp_mux |= defaults.rtcp_mux;
             media.ptime_ms = media.ptime_ms.or(defaults.ptime_ms);
             media.maxptime_ms = media.maxptime_ms.or(defaults.maxptime_ms);
-            media.fingerprint = media.fingerprint.take().or_else(|| defaults.fingerprint.clone());
-            media.setup = media.setup.take().or_else(|| defaults.setup.clone());
-            if media.crypto.is_empty() {
-                media.crypto = Vec::<Crypto>::clone(&defaults.crypto);
+            if defaults.has_extras() {
+                media.extras_mut().fill(defaults.extras());
             }
         }
         self.session
@@ -228,6 +224,7 @@ fn parse_media_line(value: &[u8]) -> Option<Media> {
             }
         }
     }
+    let payload_types = payload_types.into();
     Some(Media { kind, port, port_count, proto, payload_types, ..Media::default() })
 }
 
@@ -398,13 +395,14 @@ mod tests {
             panic!("{session:?}");
         };
         assert_eq!(
-            (audio.proto.clone(), audio.rtcp_mux, &audio.ssrcs[..]),
+            (audio.proto.clone(), audio.rtcp_mux, &audio.extras().ssrcs[..]),
             (Proto::UdpTlsRtpSavpf, true, &[42][..])
         );
-        assert_eq!(audio.fingerprint.as_deref(), Some("sha-256 AA:BB"));
-        assert_eq!(video.setup.as_deref(), Some("actpass"));
-        assert_eq!(video.label.as_deref(), Some("cam"));
-        let kinds: Vec<_> = audio.candidates.iter().map(|c| (c.component, c.kind)).collect();
+        assert_eq!(audio.extras().fingerprint.as_deref(), Some("sha-256 AA:BB"));
+        assert_eq!(video.extras().setup.as_deref(), Some("actpass"));
+        assert_eq!(video.extras().label.as_deref(), Some("cam"));
+        let kinds: Vec<_> =
+            audio.extras().candidates.iter().map(|c| (c.component, c.kind)).collect();
         assert_eq!(
             kinds,
             [
@@ -413,9 +411,9 @@ mod tests {
                 (2, CandidateKind::Relay)
             ]
         );
-        assert_eq!(sdes.crypto.len(), 1);
+        assert_eq!(sdes.extras().crypto.len(), 1);
         assert_eq!(
-            sdes.crypto[0].key_params,
+            sdes.extras().crypto[0].key_params,
             "inline:aSBrbm93IGFsbCB5b3VyIGxpdHRsZSBzZWNyZXRz|2^20|1:4"
         );
         assert!(sdes.proto.is_secure() && sdes.proto.is_rtp());
@@ -457,7 +455,7 @@ mod tests {
         }
         let ssrcs: String = (0..1000).map(|n| format!("a=ssrc:{n} x\n")).collect();
         let session = session(&format!("v=0\nm=audio 1 RTP/AVP 0\n{ssrcs}"));
-        assert_eq!(session.media[0].ssrcs.len(), crate::limits::SDP_REPEATED_MAX);
+        assert_eq!(session.media[0].extras().ssrcs.len(), crate::limits::SDP_REPEATED_MAX);
         assert_eq!(session.media[0].connection, None::<IpAddr>);
     }
 

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use super::media::Media;
 
 /// What counts for media of a session description (RFC 8866 section 5): who made it, its name and its bandwidth are
@@ -12,7 +14,7 @@ pub struct Session {
     /// `c=` before the first media; an address that is no literal is none.
     pub connection: Option<IpAddr>,
     /// Media descriptions in their order: the index is what pairs offer and answer.
-    pub media: Vec<Media>,
+    pub media: SmallVec<[Media; 1]>,
     /// `a=group:BUNDLE` (RFC 9143): media ids of each group.
     pub bundles: Vec<Vec<String>>,
 }

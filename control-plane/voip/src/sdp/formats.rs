@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use earwitness_voip::sdp::PayloadType;
+use smallvec::SmallVec;
+
+use super::payload_type::PayloadType;
+use super::session::Session;
 
 /// Lists that are remembered; a list that is forgotten stays with the calls that have it.
 const LISTS_MAX: usize = 32;
@@ -19,8 +22,7 @@ pub struct Formats {
 impl Formats {
     /// The list of these types.
     pub fn list<'a>(&mut self, types: impl Iterator<Item = &'a PayloadType>) -> Arc<[PayloadType]> {
-        let mut asked: Vec<&PayloadType> = Vec::with_capacity(USUAL_TYPES);
-        types.for_each(|payload| asked.push(payload));
+        let asked: SmallVec<[&PayloadType; USUAL_TYPES]> = types.collect();
         let is_it = |list: &Arc<[PayloadType]>| list.iter().eq(asked.iter().copied());
         if let Some(at) = self.lists.iter().position(is_it) {
             let list = Arc::clone(&self.lists[at]);
@@ -31,6 +33,13 @@ impl Formats {
         let list: Arc<[PayloadType]> = asked.into_iter().cloned().collect();
         self.lists.push(Arc::clone(&list));
         list
+    }
+
+    /// Lets a description have the lists that are there already.
+    pub fn share(&mut self, session: &mut Session) {
+        for media in session.media.iter_mut().filter(|media| !media.payload_types.is_empty()) {
+            media.payload_types = self.list(media.payload_types.iter());
+        }
     }
 }
 
