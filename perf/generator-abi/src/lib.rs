@@ -83,7 +83,10 @@ pub mod state {
     pub const PACE_DUE: usize = 28;
     /// How often it was late by more than a burst, and began anew.
     pub const PACE_LATE: usize = 29;
-    pub const WORDS: usize = 30;
+    /// When the first packet was due, and the last that the clock was read for.
+    pub const PACE_FIRST_NS: usize = 30;
+    pub const PACE_LAST_NS: usize = 31;
+    pub const WORDS: usize = 32;
 }
 
 /// When the generator is late by more than this, it does not catch up: that would be a burst no wire makes.

@@ -28,6 +28,7 @@ fn allow(state: State, rate: u64) -> bool {
     let start = state.get_word(state::PACE_START_NS);
     if start == 0 {
         state.set(state::PACE_START_NS, now);
+        state.set(state::PACE_FIRST_NS, now);
         state.set(state::PACE_BASE, sent);
         state.set(state::PACE_DUE, sent + 1);
         return true;
@@ -37,6 +38,7 @@ fn allow(state: State, rate: u64) -> bool {
     if due <= sent {
         return false;
     }
+    state.set(state::PACE_LAST_NS, now);
     let burst = rate * BURST_NS / NS_PER_SECOND + 1;
     if due - sent > burst {
         state.add(state::PACE_LATE, 1);

@@ -1,13 +1,15 @@
 //! The load generator's user space: loads the program, sets its state, runs it, reads what it sent.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use aya::maps::{Array, DevMap};
-use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
+use aya::programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use earwitness_generator_abi::{
     CALLS_MAX, Kind, MEDIA_FRAME_BYTES, OCTET_FIRST, PORT_FIRST, SILENT, Template, names, state,
@@ -15,24 +17,24 @@ use earwitness_generator_abi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::templates;
+use super::{process, templates};
 
 /// The object that build.rs made.
 pub static OBJECT: &[u8] =
     include_bytes_aligned!(concat!(env!("OUT_DIR"), "/earwitness-generator"));
 
+/// The signal that ends a paced run.
+const END_SIGNAL: libc::c_int = libc::SIGUSR1;
+const END_SIGNAL_NAME: &str = "USR1";
 /// Frames that the kernel hands to the program, and to the device, at a time: what a driver's poll takes.
 const BATCH: u32 = 64;
 /// Rounds of one `BPF_PROG_TEST_RUN`, so that one ends soon after the last packet. Each makes its pages anew.
 const ROUNDS_MAX: u64 = 1 << 22;
-/// Rounds that a paced `BPF_PROG_TEST_RUN` makes in a second, most of which send nothing, until that is known: fewer than any
-/// machine's.
-const PACED_PER_SECOND: f64 = 2e6;
-/// Of the rounds that are left, how many the next run makes: the last would spin on. Between two runs the kernel waits for
-/// all its processors, some 25 ms: runs are few.
-const PACED_PART: f64 = 0.9;
-/// The last runs of a paced offer make so many.
-const PACED_MIN: f64 = 65_536.0;
+/// Rounds of a paced one, most of which send nothing: it is ended by a signal. Between two of them the kernel waits for
+/// all its processors, some 25 ms, and nothing is sent: there is one.
+const PACED_ROUNDS: u32 = u32::MAX;
+/// How much later than the last packet is due the signal comes: beginning takes as long as that.
+const PACED_MORE: Duration = Duration::from_millis(60);
 /// A flow reports once in five seconds (RFC 3550, 6.2).
 const RTCP_EVERY: u64 = 250;
 const PACKETS_PER_SECOND_AND_CALL: u64 = 100;
@@ -99,6 +101,9 @@ impl Generator {
         let program: &mut Xdp =
             ebpf.program_mut(names::GENERATE).context("no program")?.try_into()?;
         program.load().context("the kernel refuses the load generator")?;
+        // Only so that a system call ends when it comes, and not the process.
+        signal_hook::flag::register(END_SIGNAL, Arc::new(AtomicBool::new(false)))
+            .context("no handler for a signal")?;
         let mut generator = Self { ebpf, frame: vec![0; MEDIA_FRAME_BYTES] };
         generator.set_up(traffic)?;
         Ok(generator)
@@ -159,27 +164,28 @@ impl Generator {
         words[state::RATE] = rate;
         words[state::PACE_START_NS] = 0;
         words[state::PACE_DUE] = 0;
+        words[state::PACE_FIRST_NS] = 0;
+        words[state::PACE_LAST_NS] = 0;
         self.set_words(&words)?;
         let (start, cpu) = (Instant::now(), thread_cpu_ns()?);
         let mut idle = 0;
-        let mut paced_per_second = PACED_PER_SECOND;
         while words[state::SENT] < words[state::LIMIT] {
             let left = words[state::LIMIT] - words[state::SENT];
-            let rounds = if rate == 0 {
-                left.clamp(u64::from(BATCH), ROUNDS_MAX)
+            let last = words[state::SENT];
+            if rate == 0 {
+                self.run(left.clamp(u64::from(BATCH), ROUNDS_MAX) as u32)?;
             } else {
-                let seconds = left as f64 / rate as f64;
-                (seconds * paced_per_second * PACED_PART).clamp(PACED_MIN, u32::MAX.into()) as u64
-            };
-            let (last, began) = (words[state::SENT], Instant::now());
-            self.run(rounds as u32)?;
+                self.run_for(Duration::from_secs_f64(left as f64 / rate as f64) + PACED_MORE)?;
+            }
             words = self.words()?;
-            let ran = began.elapsed().as_secs_f64().max(f64::EPSILON);
-            paced_per_second = paced_per_second.max(rounds as f64 / ran);
             idle = if words[state::SENT] == last { idle + 1 } else { 0 };
             ensure!(idle < 1000, "the generator sends nothing: {words:?}");
         }
-        let wall_ns = start.elapsed().as_nanos() as u64;
+        // Paced, it is the first packet to the last that counts: not the kernel's beginning and end.
+        let wall_ns = match rate {
+            0 => start.elapsed().as_nanos() as u64,
+            _ => words[state::PACE_LAST_NS].saturating_sub(words[state::PACE_FIRST_NS]).max(1),
+        };
         let after = sent(&words);
         Ok(Sent {
             packets: after.packets - before.packets,
@@ -195,15 +201,36 @@ impl Generator {
     }
 
     fn run(&mut self, rounds: u32) -> anyhow::Result<()> {
+        self.test_run(rounds).context("BPF_PROG_TEST_RUN with live frames: needs Linux 5.18")
+    }
+
+    /// Runs until a signal comes, so long from now. What the program has kept is what it was: the kernel only stops.
+    fn run_for(&mut self, duration: Duration) -> anyhow::Result<()> {
+        let ending = std::thread::spawn(move || {
+            std::thread::sleep(duration);
+            process::signal(std::process::id(), END_SIGNAL_NAME);
+        });
+        let result = self.test_run(PACED_ROUNDS);
+        ensure!(ending.join().is_ok(), "the thread that ends a run has failed");
+        match result {
+            Err(ProgramError::SyscallError(error))
+                if error.io_error.kind() == io::ErrorKind::Interrupted =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error).context("BPF_PROG_TEST_RUN with live frames"),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn test_run(&mut self, rounds: u32) -> Result<(), ProgramError> {
         let mut options = TestRunOptions::new();
         options.data_in = Some(&self.frame);
         options.repeat = rounds;
         options.attrs = TestRunAttrs::new().xdp_live_frames(BATCH);
-        let program: &Xdp = self.ebpf.program(names::GENERATE).context("no program")?.try_into()?;
-        program
-            .test_run(options)
-            .context("BPF_PROG_TEST_RUN with live frames: needs Linux 5.18")?;
-        Ok(())
+        let program = self.ebpf.program(names::GENERATE).ok_or(ProgramError::NotLoaded)?;
+        let program: &Xdp = program.try_into()?;
+        program.test_run(options).map(drop)
     }
 
     /// The first packets as a capture file, at the times that their calls would have.

@@ -13,7 +13,7 @@ use super::table;
 /// Steps of the search, from the rate of the runs before: the last is three hundredths of that.
 const STEPS: u32 = 5;
 /// How long each rate is offered.
-const SECONDS: f64 = 1.5;
+const SECONDS: f64 = 2.0;
 /// A run that was this much slower than asked for did not offer the rate.
 const REACHED: f64 = 0.95;
 /// How far the next rate is from one that is known, and how often it is lowered.
