@@ -95,7 +95,10 @@ fn party<'a>(call: &'a Call, now: &Together, side: Party) -> KnownParty<'a> {
         let asked = call.target(end).into_iter().chain(asked);
         identities.extend(asked.map(|text| Identity { by: By::RequestUri, text }));
     }
-    identities.extend(own(Said::Registration, By::Registration));
+    // Of several that were asked for, only who answered is the party.
+    let answers = call.target(end);
+    let is_here = |known: &Identity<'_>| answers.is_none_or(|target| known.text == target);
+    identities.extend(own(Said::Registration, By::Registration).filter(is_here));
     if end.party == Party::Callee && named.is_none_or(|named| !is_public(named.text)) {
         identities.extend(own(Said::Contact, By::Contact));
     }

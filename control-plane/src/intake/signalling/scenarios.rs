@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use earwitness_policy as policy;
 use earwitness_voip::dialog::Seen;
 
 use super::super::correlator::Correlation;
 use super::Signalling;
 use crate::call::coverage::By;
+use crate::call::known::Known;
 use crate::call::leg::{Evidence, Said};
 use crate::call::limits::INVITES_MAX;
 use crate::call::parties::{End, Together};
@@ -242,6 +244,36 @@ fn the_agents_of_a_proxy_have_names() {
     assert_eq!(calls[0].name(now.callee), Some("dave@h"));
     assert_eq!(calls[0].address(now.callee), Some("queue@h"));
     assert_eq!(calls[0].name(now.caller), Some("alice@h"));
+}
+
+/// POL-1: of the agents whom a proxy asked for, only who answers is the party, though all of them are registered.
+#[test]
+fn who_refused_is_no_party() {
+    let mut scene = Scene::new();
+    for (agent, phone, host) in [("robert", "bob", BOB), ("david", "dave", DAVE)] {
+        let contact = format!("Contact: <sip:{phone}@10.0.0.{host}>;expires=600\n");
+        let text = |line| message(line, agent, (agent, agent), "1 REGISTER", &contact);
+        scene.see((host, BOX), &text("REGISTER sip:h SIP/2.0"));
+        scene.see((BOX, host), &text("SIP/2.0 200 OK"));
+    }
+    let call = invite("one", "alice;a", "queue", "");
+    let to = |phone: &str, branch| {
+        passed_on(&call, branch).replace("INVITE sip:queue@h", &format!("INVITE sip:{phone}@h"))
+    };
+    let busy = message("SIP/2.0 486 Busy", "one", ("alice;a", "queue;b"), "1 INVITE", "");
+    scene.see((ALICE, BOX), &call);
+    scene.see((BOX, BOB), &to("bob", 1));
+    scene.see((BOB, BOX), &passed_on(&busy, 1));
+    scene.see((BOX, DAVE), &to("dave", 2));
+    scene.see((DAVE, BOX), &passed_on(&ok("one", "alice;a", "queue;d"), 2));
+    scene.see((BOX, ALICE), &ok("one", "alice;a", "queue;d"));
+    let calls = scene.calls();
+    let registered: Vec<String> = Known::of(calls[0]).ask(|facts| {
+        let of_callee = facts.callee.identities.iter();
+        let known = of_callee.filter(|known| known.by == policy::By::Registration);
+        known.map(|known| known.text.to_owned()).collect()
+    });
+    assert_eq!(registered, ["david@h"]);
 }
 
 /// CALL-1, CALL-5: a transfer that does not come about keeps the call open for a while, and it ended when it ended.
