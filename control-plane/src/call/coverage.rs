@@ -180,6 +180,11 @@ impl Span {
     const fn is_open(&self) -> bool {
         self.until_ns == OPEN
     }
+
+    /// An open mask that a person, or else a rule, began.
+    fn is_mask_by(&self, by_person: bool) -> bool {
+        self.what == Hidden::Mask && self.is_open() && self.begun.by.is_person() == by_person
+    }
 }
 
 /// What shall become of a party's media.
@@ -329,7 +334,7 @@ impl Coverage {
         Ok(())
     }
 
-    /// Silence for one speaker, or for both, until it is said.
+    /// Silence for one speaker, or for both, until it is said: by people, or by the rules, each for themselves.
     ///
     /// # Errors
     /// Nothing is recorded, it is masked already, or there were too many spans.
@@ -339,15 +344,15 @@ impl Coverage {
         at_ns: TsNs,
         begun: Cause,
     ) -> Result<(), Unchanged> {
-        let hides_it =
-            |span: &Span| span.what == Hidden::Mask && span.is_open() && covers(span, speaker);
+        let by_person = begun.by.is_person();
+        let hides_it = |span: &Span| span.is_mask_by(by_person) && covers(span, speaker);
         if self.spans.iter().any(hides_it) {
             return Err(Unchanged::AlreadyMasked);
         }
         self.hide(Hidden::Mask, speaker, at_ns, begun)
     }
 
-    /// Ends masks of one speaker, or all.
+    /// Ends masks of one speaker, or all: what people have masked by a person's word, what a rule has masked by a rule's.
     ///
     /// # Errors
     /// There is none.
@@ -358,10 +363,9 @@ impl Coverage {
         ended: &Cause,
     ) -> Result<(), Unchanged> {
         let mut found = false;
+        let by_person = ended.by.is_person();
         let is_meant = |span: &&mut Span| {
-            span.is_open()
-                && span.what == Hidden::Mask
-                && (speaker.is_none() || span.speaker == speaker)
+            span.is_mask_by(by_person) && (speaker.is_none() || span.speaker == speaker)
         };
         for mask in self.spans.iter_mut().filter(is_meant) {
             close(mask, at_ns, ended.clone());
@@ -470,6 +474,12 @@ impl Coverage {
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.spans.iter().any(|span| span.is_open() && span.what == Hidden::Pause)
+    }
+
+    /// Whether the rules want nothing of what this speaker says.
+    #[must_use]
+    pub fn is_masked_by_rule(&self, speaker: Party) -> bool {
+        self.spans.iter().any(|span| span.is_mask_by(false) && span.is_of(speaker))
     }
 
     /// Whether anything of the call is recorded, or may be yet.

@@ -53,7 +53,6 @@ pub struct TakeForm {
     /// The take's number.
     pub take: u32,
     pub form: Form,
-    pub voices: Voices,
 }
 
 impl TakeForm {
@@ -200,9 +199,9 @@ impl Call {
     /// The take that has just begun is to be as `decision` says.
     pub(super) fn keep_form(&mut self, decision: &Decision) {
         let Some(take) = self.coverage.takes().last().map(|take| take.number) else { return };
-        let Outcome { form, voices, .. } = &decision.outcome;
-        if *form != Form::default() || *voices != Voices::Both {
-            self.forms.push(TakeForm { take, form: form.clone(), voices: *voices });
+        let form = &decision.outcome.form;
+        if *form != Form::default() {
+            self.forms.push(TakeForm { take, form: form.clone() });
         }
     }
 
@@ -321,12 +320,22 @@ impl CallTable {
             }
         }
         match (is_due, is_open) {
-            (true, false) if may_begin => self.begin(slot, at_ns, (terms, voices), cause),
+            (true, false) if may_begin => {
+                let begin = Change::Begin { from_ns: at_ns, terms };
+                if let Err(why) = self.change(slot, at_ns, begin, cause.clone())
+                    && let Some(call) = self.get_mut(slot)
+                {
+                    call.trace.note(at_ns, "limit", format!("not recorded: {}", why.name()));
+                }
+            }
             (false, true) if may_end => {
                 // It is open: it can be ended.
-                let _ = self.change(slot, at_ns, Change::End, cause);
+                let _ = self.change(slot, at_ns, Change::End, cause.clone());
             }
             _ => self.tell_changed(slot, at_ns, before),
+        }
+        if is_due {
+            self.hear(slot, at_ns, voices, cause);
         }
         self.touch(slot);
     }
@@ -352,20 +361,18 @@ impl CallTable {
         (self.get(slot)?.decision.as_ref() != Some(&decision)).then_some(decision)
     }
 
-    fn begin(
-        &mut self,
-        slot: CallSlot,
-        at_ns: TsNs,
-        (terms, voices): (Terms, Voices),
-        cause: Cause,
-    ) {
-        let begin = Change::Begin { from_ns: at_ns, terms };
-        if self.change(slot, at_ns, begin, cause.clone()).is_err() {
-            return;
-        }
-        if voices == Voices::Caller {
-            // The take has just begun: there is something to mask.
-            let _ = self.change(slot, at_ns, Change::Mask(Some(Party::Callee)), cause);
+    /// In the take that runs, whom the rules do not want is masked, and whom they want again is heard.
+    fn hear(&mut self, slot: CallSlot, at_ns: TsNs, voices: Voices, cause: Cause) {
+        let open = self.get(slot).map(|call| &call.coverage).filter(|coverage| coverage.is_open());
+        let Some(coverage) = open else { return };
+        let change = match (voices, coverage.is_masked_by_rule(Party::Callee)) {
+            (Voices::Caller, false) => Change::Mask(Some(Party::Callee)),
+            (Voices::Both, true) => Change::Unmask(Some(Party::Callee)),
+            _ => return,
+        };
+        if self.change(slot, at_ns, change, cause.clone()).is_err() {
+            // Who cannot be left out is not recorded: there were too many changes. It is open, so it can be ended.
+            let _ = self.change(slot, at_ns, Change::End, cause);
         }
     }
 }
@@ -381,6 +388,7 @@ mod tests {
     use earwitness_wire::Endpoint;
 
     use super::*;
+    use crate::call::coverage::{Unchanged, Wanted};
     use crate::call::leg::{Invite, InviteIndex};
     use crate::call::media::Arrival;
     use crate::call::table::{Opening, Timing};
@@ -416,7 +424,7 @@ mod tests {
             id: "1".to_owned(),
             call_id: "1".to_owned(),
             from: Some("alice@a.example".to_owned()),
-            to: Some("bob@b.example".to_owned()),
+            to: Some("500@b.example".to_owned()),
             at_ns: 10 * SECOND_NS,
             joined_late: false,
             invite: Invite::of_leg(LegId(1), Hop { caller, callee }),
@@ -496,6 +504,42 @@ mod tests {
         table.tick(60 * SECOND_NS);
         assert_eq!(takes(&table, slot), [(OPEN, None)], "there is none any more");
         assert!(told(&table, slot, "policy 2-hash: of any length"));
+    }
+
+    /// CAP-9, POL-4: a change of whom the rules want holds for the recording that runs; what people have masked stays so, and
+    /// what a rule has masked people do not show.
+    #[test]
+    fn whom_nobody_wants_any_more_is_masked() {
+        let only_caller = |number| {
+            let text = r#"{ "tenants": [{ "id": "acme", "catch_all": true,
+                "callflows": [{ "id": "box", "numbers": ["500"], "record_caller": {} }] }] }"#;
+            let loaded = earwitness_policy::load(&[Source { name: "test.json", text }])
+                .expect("a set without faults");
+            let version = Version { number, hash: "hash".to_owned() };
+            Rules::without_policies(RecordDefault::None).with(loaded.policy, version)
+        };
+        let wanted = |table: &CallTable, slot, second: u64| {
+            let coverage = &table.get(slot).expect("it is open").coverage;
+            [Party::Caller, Party::Callee]
+                .map(|side| coverage.wanted_at(second * SECOND_NS, side) == Wanted::Kept)
+        };
+        let (mut table, slot) = table(rules(1, ""));
+        table.answered(slot, None, 11 * SECOND_NS);
+        table.set_rules(only_caller(2), 20 * SECOND_NS);
+        assert_eq!(
+            (wanted(&table, slot, 15), wanted(&table, slot, 25)),
+            ([true; 2], [true, false])
+        );
+        let person = || Cause { by: By::Socket, who: None, from: None };
+        let unmask = Change::Unmask(None);
+        assert_eq!(table.change(slot, 26 * SECOND_NS, unmask, person()), Err(Unchanged::NotMasked));
+        let mask = Change::Mask(Some(Party::Callee));
+        table.change(slot, 27 * SECOND_NS, mask, person()).expect("a person's own mask");
+        table.set_rules(rules(3, ""), 30 * SECOND_NS);
+        assert_eq!(wanted(&table, slot, 35), [true, false]);
+        table.change(slot, 40 * SECOND_NS, unmask, person()).expect("it was masked");
+        assert_eq!(wanted(&table, slot, 45), [true; 2]);
+        assert_eq!(takes(&table, slot).len(), 1, "one recording all the time");
     }
 
     /// POL-1: a set that says nothing else of a call changes nothing of it.
