@@ -8,13 +8,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use earwitness_capture::options::{Action, Cli};
 use earwitness_capture::run;
-use earwitness_ipc::EXIT_IN_USE;
-use earwitness_ipc::Wiping;
+use earwitness_ipc::{EXIT_IN_USE, Wiping};
 use tracing_subscriber::EnvFilter;
 
 /// Masked media that is told passes through buffers.
 #[global_allocator]
-static ALLOCATOR: Wiping<System> = Wiping(System);
+static ALLOCATOR: Wiping<System> = Wiping::new(System);
 
 const FAILED: u8 = 1;
 const WRONG_USE: u8 = 2;

@@ -11,9 +11,9 @@ use earwitness_ipc::Wiping;
 use mimalloc::MiMalloc;
 
 /// What is known of calls are many small pieces that come on one thread and go on another. Media of pauses is among what
-/// is freed.
+/// the daemon frees.
 #[global_allocator]
-static ALLOCATOR: Wiping<MiMalloc> = Wiping(MiMalloc);
+static ALLOCATOR: Wiping<MiMalloc> = Wiping::idle(MiMalloc);
 
 /// Wrong use or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -61,7 +61,10 @@ fn one_line(error: &anyhow::Error) -> String {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(run) => daemon::run(&Config::load(&run.config)?)?,
+        Command::Run(run) => {
+            ALLOCATOR.begin();
+            daemon::run(&Config::load(&run.config)?)?;
+        }
         Command::Replay(replay) => cli::replay_files(&replay)?,
         Command::Calls(Calls::List(list)) => listing(&list, cli::calls_list)?,
         Command::Call(command) => cli::call(&command)?,
