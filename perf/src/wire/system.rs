@@ -23,6 +23,8 @@ const SPARE_MIB: u32 = 16 << 10;
 
 /// After so long stenotype has written a block that is not full, with `--blockage_sec=1`.
 const STENOTYPE_WRITES: Duration = Duration::from_secs(3);
+/// libpcap asks for blocks that are full, or a second old.
+const TCPDUMP_READS: Duration = Duration::from_millis(1_200);
 /// What receivers say, in their folder.
 const LOG: &str = "log";
 
@@ -362,6 +364,10 @@ impl Running {
                     std::thread::sleep(STENOTYPE_WRITES);
                     process::signal(child.0.id(), "KILL");
                 } else {
+                    if self.system == System::Tcpdump {
+                        // What is in a block that has not timed out it would leave unread.
+                        std::thread::sleep(TCPDUMP_READS);
+                    }
                     process::signal(child.0.id(), "TERM");
                 }
                 process::wait(&mut child.0, &name)?;
