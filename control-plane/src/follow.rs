@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use earwitness_ipc::{decode, encode};
 use earwitness_segment::limits::{BLOCK_ALIGN, HEADER_BYTES};
 use earwitness_segment::{
-    Cursor, Follower, LaneId, LaneKind, Log, ReadError, Record, SegmentError,
+    Cursor, Follower, LaneId, LaneKind, Log, ReadError, Record, SegmentError, recover,
 };
 
 use crate::intake::Intake;
@@ -305,13 +305,18 @@ impl LogFollower {
     }
 
     /// Cursors behind everything that is in the log now. To be asked before a writer opens it, which makes
-    /// segments ahead of what it writes.
+    /// segments ahead of what it writes. What a crash left behind its segment's mark is recovered first: the writer would do
+    /// so, and it would be taken for news.
     ///
     /// # Errors
-    /// The log cannot be read.
+    /// The log cannot be read, or has a writer.
     pub fn newest(data_dir: &Path) -> Result<Cursors, FollowError> {
         let list = |source| FollowError::List { source };
-        let log = Log::open(&segments_dir(data_dir)).map_err(list)?;
+        let segments = segments_dir(data_dir);
+        if segments.is_dir() {
+            recover(&segments).map_err(list)?;
+        }
+        let log = Log::open(&segments).map_err(list)?;
         let mut cursors = Vec::new();
         for (lane, _) in log.lanes().map_err(list)? {
             let segments = log.segments(lane).map_err(list)?;
@@ -353,6 +358,7 @@ pub fn from_bytes(bytes: &[u8]) -> Note {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::FileExt as _;
 
     use earwitness_segment::{RecordClass, RecordMeta, RecordPos, SegmentWriter, WriterOptions};
 
@@ -442,6 +448,33 @@ mod tests {
             verdict: 0,
         };
         writer.append(&meta, &frame).unwrap();
+    }
+
+    /// CALL-6, S2: blocks that a process wrote just before it was killed, and did not commit, are behind the newest cursor: who
+    /// reads on from there does not take them for news.
+    #[test]
+    fn what_a_crash_left_is_no_news() {
+        const COMMITTED_AT: u64 = 128;
+        const STATE_AT: u64 = 256;
+        const SYNCED_AT: u64 = 320;
+        let folder = tempfile::tempdir().unwrap();
+        let segments = segments_dir(folder.path());
+        fs::create_dir_all(&segments).unwrap();
+        say(&segments, 1_000_000_000, false, "OPTIONS sip:home SIP/2.0\n\n");
+        let whole = LogFollower::newest(folder.path()).unwrap();
+        let [(_, cursor)] = whole[..] else { panic!("{whole:?}") };
+        assert!(u64::from(cursor.block) * BLOCK_ALIGN > HEADER_BYTES);
+        let log = Log::open(&segments).unwrap();
+        let written = log.segments(LaneId(2)).unwrap();
+        let written = written.iter().find(|segment| segment.committed > HEADER_BYTES).unwrap();
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(segments.join(format!("0002-s-{:08}.seg", written.seq)))
+            .unwrap();
+        for (at, word) in [(COMMITTED_AT, HEADER_BYTES), (STATE_AT, 0), (SYNCED_AT, HEADER_BYTES)] {
+            file.write_all_at(&word.to_le_bytes(), at).unwrap();
+        }
+        assert_eq!(LogFollower::newest(folder.path()).unwrap(), whole);
     }
 
     /// POL-1, and idea 1: a daemon that starts again knows who had registered before the place in the log where it goes on.
