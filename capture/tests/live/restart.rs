@@ -1,6 +1,6 @@
 //! Killed at any moment, capture goes on in the same lanes.
 
-use earwitness_ipc::Mark;
+use earwitness_ipc::{EXIT_IN_USE, Mark};
 use earwitness_wire::Verdict;
 
 use crate::capture::{Capture, await_committed, read};
@@ -44,7 +44,7 @@ fn one_capture_for_each_folder() {
     let (wire, folder) = (Wire::new(), tempfile::tempdir().unwrap());
     let first = Capture::start(&wire, folder.path(), &["--source", "af_packet"]);
     let mut second = Capture::spawn(&wire, folder.path(), &["--source", "af_packet"], &[]);
-    assert_eq!(second.wait().code(), Some(1));
+    assert_eq!(second.wait().code(), Some(EXIT_IN_USE.into()));
     assert!(second.rest().contains("is served already"), "{}", second.rest());
     first.stop();
 }
