@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::deadlines::Deadlines;
 use super::event::{DialogEvent, DialogId, EndReason, EventKind, Hop, LegId, Origin, Party};
 use super::hops::orient;
 use super::identifier::Identifier;
 use super::leg::{InviteState, Leg, Output};
 use super::leg_hash::LegMap;
+use super::queue::Queue;
 use super::recent::hash;
-use super::silence::Silence;
 use super::step::description;
 use crate::limits::{LEGS_MAX, LEGS_PER_CALL_ID_MAX};
 use crate::sdp::{Formats, SdpError};
@@ -104,15 +103,18 @@ pub struct Dialogs {
     /// The latest leg of each Call-ID, by a number that nobody outside can aim at; each leg names the one before it.
     by_call_id: HashMap<u64, LegId, foldhash::fast::RandomState>,
     formats: Formats,
-    deadlines: Deadlines,
-    /// Legs by how long they are silent: those that are over, and the others.
-    over: Silence,
-    live: Silence,
+    deadlines: Queue,
+    /// Legs by when they were touched last: those that are over, and the others.
+    over: Queue,
+    live: Queue,
     /// Legs that are not over.
     live_count: usize,
     touches: u64,
     next_leg: u64,
 }
+
+/// No deadline.
+const NEVER: u64 = u64::MAX;
 
 #[derive(Debug)]
 struct Entry {
@@ -120,7 +122,8 @@ struct Entry {
     /// The leg before it whose Call-ID has the same number.
     before: Option<LegId>,
     touched: u64,
-    deadline_ns: Option<u64>,
+    /// With what it is in the queue of deadlines; [`NEVER`]: it is not.
+    noted_ns: u64,
     /// As it was when it was touched.
     is_over: bool,
 }
@@ -141,9 +144,9 @@ impl Dialogs {
             legs: HashMap::default(),
             by_call_id: HashMap::default(),
             formats: Formats::default(),
-            deadlines: Deadlines::default(),
-            over: Silence::default(),
-            live: Silence::default(),
+            deadlines: Queue::default(),
+            over: Queue::default(),
+            live: Queue::default(),
             live_count: 0,
             touches: 0,
             next_leg: 0,
@@ -184,12 +187,9 @@ impl Dialogs {
 
     /// Acts on what has not happened by `now_ns`.
     pub fn tick(&mut self, now_ns: u64, events: &mut Vec<DialogEvent>) {
-        while let Some((deadline_ns, leg)) = self.deadlines.pop(now_ns) {
+        while let Some((deadline_ns, leg)) = self.next_due(now_ns) {
             let Some(entry) = self.legs.get_mut(&leg) else { continue };
-            if entry.deadline_ns != Some(deadline_ns) {
-                continue;
-            }
-            entry.deadline_ns = None;
+            entry.noted_ns = NEVER;
             if entry.leg.ended.is_some() {
                 self.forget(leg);
                 continue;
@@ -198,6 +198,17 @@ impl Dialogs {
             entry.leg.expire(&self.timeouts, &mut Output { leg, ts_ns: deadline_ns, events });
             self.refresh(leg);
         }
+    }
+
+    /// Takes a deadline that is not after now out of their queue.
+    fn next_due(&mut self, now_ns: u64) -> Option<(u64, LegId)> {
+        let Self { deadlines, legs, timeouts, .. } = self;
+        deadlines.pop(now_ns, |noted_ns, leg| {
+            let entry = legs.get_mut(&leg).filter(|entry| entry.noted_ns == noted_ns)?;
+            let deadline_ns = entry.leg.deadline_ns(timeouts);
+            entry.noted_ns = deadline_ns.unwrap_or(NEVER);
+            deadline_ns
+        })
     }
 
     /// There are no more messages: legs that only waited for what need not come are over. Those that were
@@ -260,7 +271,7 @@ impl Dialogs {
     /// The earliest time at which [`Dialogs::tick`] has something to do. Looks at every leg.
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        self.legs.values().filter_map(|entry| entry.deadline_ns).min()
+        self.legs.values().filter_map(|entry| entry.leg.deadline_ns(&self.timeouts)).min()
     }
 
     /// Legs that are not over.
@@ -310,8 +321,11 @@ impl Dialogs {
         let before = self.by_call_id.insert(call_id.number(), id);
         let leg = Leg::new(id, call_id, caller_tag.unwrap_or(from_tag), seen);
         self.live_count += 1;
-        let entry = Entry { leg, before, touched: 0, deadline_ns: None, is_over: false };
+        let entry = Entry { leg, before, touched: 0, noted_ns: NEVER, is_over: false };
         self.legs.insert(id, Box::new(entry));
+        self.live.add(self.touches, id);
+        let legs = &self.legs;
+        self.live.tidy(legs.len(), |_, leg| legs.get(&leg).is_some_and(|entry| !entry.is_over));
         let sender = if message.is_request() { by } else { by.other() };
         let hop = orient(seen.src, seen.dst, sender);
         Output { leg: id, ts_ns: seen.ts_ns, events }.emit(0, EventKind::Created { origin, hop });
@@ -355,42 +369,44 @@ impl Dialogs {
         (id, by)
     }
 
-    /// Brings the order of silence and the deadline of a leg up to date.
+    /// Brings what the queues go by up to date.
     fn refresh(&mut self, id: LegId) {
         let Some(entry) = self.legs.get_mut(&id) else {
             return;
         };
         self.touches += 1;
         entry.touched = self.touches;
-        let is_over = entry.leg.ended.is_some();
-        if is_over && !entry.is_over {
+        let has_ended = entry.leg.ended.is_some() && !entry.is_over;
+        if has_ended {
+            entry.is_over = true;
             entry.leg.forget_media();
             self.live_count -= 1;
+            self.over.add(self.touches, id);
         }
-        entry.is_over = is_over;
-        let deadline_ns = entry.leg.deadline_ns(&self.timeouts);
-        let is_new = deadline_ns != entry.deadline_ns;
-        entry.deadline_ns = deadline_ns;
-        if let Some(deadline_ns) = deadline_ns.filter(|_| is_new) {
+        let deadline_ns = entry.leg.deadline_ns(&self.timeouts).unwrap_or(NEVER);
+        let is_earlier = deadline_ns < entry.noted_ns;
+        if is_earlier {
+            entry.noted_ns = deadline_ns;
             self.deadlines.add(deadline_ns, id);
-            let legs = &self.legs;
-            let is_due = |ns, leg: &LegId| legs.get(leg).is_some_and(|e| e.deadline_ns == Some(ns));
-            self.deadlines.tidy(legs.len(), is_due);
         }
-        let order = if is_over { &mut self.over } else { &mut self.live };
-        order.add(self.touches, id);
         let legs = &self.legs;
-        order.tidy(legs.len(), |touched, leg| {
-            legs.get(leg).is_some_and(|entry| entry.touched == touched)
-        });
+        if has_ended {
+            self.over.tidy(legs.len(), |_, leg| legs.get(&leg).is_some_and(|entry| entry.is_over));
+        }
+        if is_earlier {
+            let holds = |ns, leg| legs.get(&leg).is_some_and(|entry| entry.noted_ns == ns);
+            self.deadlines.tidy(legs.len(), holds);
+        }
     }
 
     /// S10: what is over goes first, then the leg that was silent longest.
     fn evict_oldest(&mut self, ts_ns: u64, events: &mut Vec<DialogEvent>) {
         let legs = &self.legs;
-        let is_last = |touched, leg: &LegId| legs.get(leg).is_some_and(|e| e.touched == touched);
-        let oldest = self.over.oldest(is_last).or_else(|| self.live.oldest(is_last));
-        if let Some(leg) = oldest {
+        let touched = |leg: LegId| legs.get(&leg).map(|entry| (entry.is_over, entry.touched));
+        let over = |_, leg| touched(leg).and_then(|(is_over, touch)| is_over.then_some(touch));
+        let live = |_, leg| touched(leg).and_then(|(is_over, touch)| (!is_over).then_some(touch));
+        let oldest = self.over.pop(NEVER, over).or_else(|| self.live.pop(NEVER, live));
+        if let Some((_, leg)) = oldest {
             self.end(leg, EndReason::Evicted, ts_ns, events);
             self.forget(leg);
         }

@@ -8,7 +8,6 @@
 //! No clock, no I/O: time comes with the messages and with [`Dialogs::tick`]. What calls, parties and
 //! recordings are is decided elsewhere; this module says only what the protocol says.
 
-mod deadlines;
 mod dialogs;
 mod event;
 mod exchange;
@@ -17,8 +16,8 @@ mod identifier;
 mod leg;
 mod leg_hash;
 mod media;
+mod queue;
 mod recent;
-mod silence;
 mod step;
 
 pub use dialogs::{Class, Dialogs, LegView, Observed, Seen, Timeouts};
