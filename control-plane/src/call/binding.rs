@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, Hasher};
 
 use earwitness_wire::Endpoint;
 use smallvec::SmallVec;
@@ -56,43 +55,34 @@ pub struct Found {
 /// Who has an address, and had it until lately. Most addresses are one call's.
 type Holding = SmallVec<[Binding; 1]>;
 
-/// Hashes an address so that RTP and its RTCP, which are asked for together, lie side by side.
-#[derive(Debug, Clone, Default)]
-struct PortsTogether(foldhash::quality::RandomState);
+/// Who has the two ports of a pair: RTP comes to the even one, its RTCP to the odd one (RFC 3550 section 11), and they
+/// are asked for together.
+#[derive(Debug, Default)]
+struct Pair {
+    even: Holding,
+    odd: Holding,
+}
 
-impl BuildHasher for PortsTogether {
-    type Hasher = PortsHasher;
+impl Pair {
+    const fn of(&self, endpoint: &Endpoint) -> &Holding {
+        if endpoint.port & 1 == 0 { &self.even } else { &self.odd }
+    }
 
-    fn build_hasher(&self) -> PortsHasher {
-        PortsHasher { pair: self.0.build_hasher(), is_odd: false }
+    const fn of_mut(&mut self, endpoint: &Endpoint) -> &mut Holding {
+        if endpoint.port & 1 == 0 { &mut self.even } else { &mut self.odd }
     }
 }
 
-struct PortsHasher {
-    pair: foldhash::quality::FoldHasher<'static>,
-    is_odd: bool,
-}
-
-impl Hasher for PortsHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.pair.write(bytes);
-    }
-
-    fn write_u16(&mut self, port: u16) {
-        self.is_odd = port & 1 == 1;
-        self.pair.write_u16(port >> 1);
-    }
-
-    fn finish(&self) -> u64 {
-        self.pair.finish() & !1 | u64::from(self.is_odd)
-    }
+/// What stands for both ports of a pair.
+const fn pair(endpoint: &Endpoint) -> Endpoint {
+    endpoint.with_port(endpoint.port & !1)
 }
 
 /// All addresses that calls announced.
 #[derive(Debug, Default)]
 pub struct Bindings {
-    /// Looked at for every packet: a quick hash, with a seed that nobody outside knows.
-    by_endpoint: HashMap<Endpoint, Holding, PortsTogether>,
+    /// By the even port. Looked at for every packet: a quick hash, with a seed that nobody outside knows.
+    pairs: HashMap<Endpoint, Pair, foldhash::quality::RandomState>,
     /// Grows with each change.
     changes: u64,
     /// Bindings given up because an endpoint had too many at once.
@@ -114,7 +104,7 @@ impl Bindings {
         early_ns: u64,
     ) -> Announcement {
         self.changes += 1;
-        let list = self.by_endpoint.entry(endpoint).or_default();
+        let list = self.pairs.entry(pair(&endpoint)).or_default().of_mut(&endpoint);
         let mut from_ns = at_ns.saturating_sub(early_ns);
         let mut displaced = None;
         for old in list.iter_mut() {
@@ -142,7 +132,7 @@ impl Bindings {
     /// From `at_ns` on somebody else of the same call receives at `endpoint`.
     pub fn turn(&mut self, endpoint: Endpoint, call: CallSlot, receiver: Party, at_ns: TsNs) {
         self.changes += 1;
-        let list = self.by_endpoint.entry(endpoint).or_default();
+        let list = self.pairs.entry(pair(&endpoint)).or_default().of_mut(&endpoint);
         let others = |old: &&mut Binding| {
             old.call == call && old.receiver != receiver && old.until_ns > at_ns
         };
@@ -154,7 +144,7 @@ impl Bindings {
     /// who has it.
     pub fn move_to(&mut self, endpoint: &Endpoint, from: CallSlot, into: CallSlot, turned: bool) {
         self.changes += 1;
-        let Some(list) = self.by_endpoint.get_mut(endpoint) else { return };
+        let Some(list) = self.holding_mut(endpoint) else { return };
         for old in list.iter_mut().filter(|old| old.call == from) {
             old.call = into;
             old.receiver = if turned { old.receiver.other() } else { old.receiver };
@@ -164,7 +154,7 @@ impl Bindings {
     /// Ends what `call` holds of `endpoint` at `at`. Returns whether nobody holds it now.
     pub fn close(&mut self, endpoint: &Endpoint, call: CallSlot, at: TsNs) -> bool {
         self.changes += 1;
-        let Some(list) = self.by_endpoint.get_mut(endpoint) else { return true };
+        let Some(list) = self.holding_mut(endpoint) else { return true };
         for old in list.iter_mut().filter(|old| old.call == call) {
             old.until_ns = old.until_ns.min(at.max(old.from_ns + 1));
         }
@@ -175,10 +165,11 @@ impl Bindings {
     /// has `endpoint` now, or had it until lately.
     pub fn forget(&mut self, endpoint: &Endpoint, call: CallSlot) -> bool {
         self.changes += 1;
-        let Entry::Occupied(mut entry) = self.by_endpoint.entry(*endpoint) else { return true };
-        entry.get_mut().retain(|binding| binding.call != call);
-        let is_free = entry.get().is_empty();
-        if is_free {
+        let Entry::Occupied(mut entry) = self.pairs.entry(pair(endpoint)) else { return true };
+        let list = entry.get_mut().of_mut(endpoint);
+        list.retain(|binding| binding.call != call);
+        let is_free = list.is_empty();
+        if entry.get().even.is_empty() && entry.get().odd.is_empty() {
             entry.remove();
         }
         is_free
@@ -187,7 +178,7 @@ impl Bindings {
     /// What a packet for `endpoint` at `at` belongs to.
     #[must_use]
     pub fn find(&self, endpoint: &Endpoint, at: TsNs) -> Option<Binding> {
-        let list = self.by_endpoint.get(endpoint)?;
+        let list = self.holding(endpoint)?;
         list.iter().find(|binding| binding.is_in_force(at)).copied()
     }
 
@@ -198,7 +189,7 @@ impl Bindings {
         if known.is_some_and(|known| known.is_in_force(at)) {
             return known;
         }
-        let list = self.by_endpoint.get(endpoint).map_or(&[][..], SmallVec::as_slice);
+        let list = self.holding(endpoint).map_or(&[][..], SmallVec::as_slice);
         let binding = list.iter().find(|binding| binding.is_in_force(at)).copied();
         // Of several, another may come first at another time.
         let only = binding.filter(|_| list.len() == 1);
@@ -209,14 +200,22 @@ impl Bindings {
     /// Who had `endpoint` last, if nobody has it at `at`.
     #[must_use]
     pub fn before(&self, endpoint: &Endpoint, at: TsNs) -> Option<Binding> {
-        let list = self.by_endpoint.get(endpoint)?;
+        let list = self.holding(endpoint)?;
         list.iter().filter(|binding| binding.until_ns <= at).max_by_key(|old| old.until_ns).copied()
     }
 
     /// Whether no address is bound, or was until lately.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_endpoint.is_empty()
+        self.pairs.is_empty()
+    }
+
+    fn holding(&self, endpoint: &Endpoint) -> Option<&Holding> {
+        Some(self.pairs.get(&pair(endpoint))?.of(endpoint))
+    }
+
+    fn holding_mut(&mut self, endpoint: &Endpoint) -> Option<&mut Holding> {
+        Some(self.pairs.get_mut(&pair(endpoint))?.of_mut(endpoint))
     }
 }
 
