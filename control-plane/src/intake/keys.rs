@@ -44,6 +44,12 @@ pub struct Holders {
 const _: () = assert!(HOLDERS_MAX <= u8::MAX as usize);
 
 impl Holders {
+    fn of(leg: LegId) -> Self {
+        let mut one = Self::default();
+        one.add(leg);
+        one
+    }
+
     fn listed(&self) -> &[LegId] {
         &self.list[..usize::from(self.listed)]
     }
@@ -77,10 +83,45 @@ impl Holders {
     }
 }
 
+/// The same, as it is kept: nearly always there is one.
+#[derive(Debug)]
+enum Kept {
+    One(LegId),
+    Several(Box<Holders>),
+}
+
+impl Kept {
+    fn all(&self) -> Holders {
+        match self {
+            Self::One(leg) => Holders::of(*leg),
+            Self::Several(holders) => **holders,
+        }
+    }
+
+    fn add(&mut self, leg: LegId) {
+        match self {
+            Self::One(first) => {
+                let mut holders = Holders::of(*first);
+                holders.add(leg);
+                *self = Self::Several(Box::new(holders));
+            }
+            Self::Several(holders) => holders.add(leg),
+        }
+    }
+
+    /// True if nobody has the value any more.
+    fn remove(&mut self, leg: LegId) -> bool {
+        match self {
+            Self::One(_) => true,
+            Self::Several(holders) => holders.remove(leg),
+        }
+    }
+}
+
 /// All values.
 #[derive(Debug, Default)]
 pub struct Index {
-    holders: HashMap<Key, Holders, foldhash::fast::RandomState>,
+    holders: HashMap<Key, Kept, foldhash::fast::RandomState>,
     seed: foldhash::quality::RandomState,
 }
 
@@ -92,7 +133,7 @@ impl Index {
 
     /// Who has it.
     pub fn holders(&self, key: Key) -> Holders {
-        self.holders.get(&key).copied().unwrap_or_default()
+        self.holders.get(&key).map(Kept::all).unwrap_or_default()
     }
 
     /// Remembers that `leg` has it.
@@ -100,16 +141,19 @@ impl Index {
         if !keys.add(key) {
             return;
         }
-        self.holders.entry(key).or_default().add(leg);
+        match self.holders.entry(key) {
+            Entry::Occupied(mut kept) => kept.get_mut().add(leg),
+            Entry::Vacant(place) => _ = place.insert(Kept::One(leg)),
+        }
     }
 
     /// Forgets a leg and what it had.
     pub fn remove(&mut self, keys: &Keys, leg: LegId) {
         for key in &keys.list {
-            if let Entry::Occupied(mut holders) = self.holders.entry(*key)
-                && holders.get_mut().remove(leg)
+            if let Entry::Occupied(mut kept) = self.holders.entry(*key)
+                && kept.get_mut().remove(leg)
             {
-                holders.remove();
+                kept.remove();
             }
         }
     }
