@@ -126,7 +126,7 @@ impl CallTable {
             && let Some(call) = self.get_mut(binding.call)
             && call.is_recorded()
         {
-            call.late.add((src, dst), binding.receiver, arrival);
+            call.late.get_or_insert_default().add((src, dst), binding.receiver, arrival);
         }
     }
 }

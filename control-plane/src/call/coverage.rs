@@ -6,9 +6,14 @@
 
 mod united;
 
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
 use super::Party;
 use super::binding::{OPEN, TsNs};
 use super::limits::{SPANS_PER_CALL_MAX, TAKES_PER_CALL_MAX};
+use super::seldom::Seldom;
 use crate::control::OnDemand;
 pub use united::{Of, Times, United};
 
@@ -66,16 +71,16 @@ impl By {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
     pub by: By,
-    /// A party, a rule, a user of the machine; for people.
-    pub who: Option<String>,
+    /// A party, a rule, a user of the machine; for people. Calls of one rule share its name.
+    pub who: Option<Arc<str>>,
     /// An address.
-    pub from: Option<String>,
+    pub from: Option<Arc<str>>,
 }
 
 impl Cause {
     /// Of a rule, or of a limit that one set.
     #[must_use]
-    pub fn rule(by: By, who: impl Into<String>) -> Self {
+    pub fn rule(by: By, who: impl Into<Arc<str>>) -> Self {
         Self { by, who: Some(who.into()), from: None }
     }
 }
@@ -120,9 +125,9 @@ pub struct Take {
     pub until_ns: TsNs,
     pub begun: Cause,
     /// Who asked for it besides, where two calls that became one had both.
-    pub asked: Option<Cause>,
+    pub asked: Option<Box<Cause>>,
     /// None where it ended with the call, or has not ended.
-    pub ended: Option<Cause>,
+    pub ended: Option<Box<Cause>>,
     pub terms: Terms,
 }
 
@@ -130,7 +135,7 @@ impl Take {
     /// The person who wants it, if one does: only a rule that forbids it ends it then.
     #[must_use]
     pub fn asked(&self) -> Option<&Cause> {
-        Some(&self.begun).filter(|begun| begun.by.is_person()).or(self.asked.as_ref())
+        Some(&self.begun).filter(|begun| begun.by.is_person()).or(self.asked.as_deref())
     }
 }
 
@@ -230,8 +235,9 @@ impl Unchanged {
 /// The takes and spans of one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
-    takes: Vec<Take>,
-    spans: Vec<Span>,
+    /// Most calls have one.
+    takes: SmallVec<[Take; 1]>,
+    spans: Seldom<Span>,
     /// Media is kept until the first take begins, so that it may begin in the past.
     keeps: bool,
     /// It was so once: what came before the first take is left over.
@@ -281,8 +287,6 @@ impl Coverage {
         let from_ns = self.takes.last().map_or(at_ns, |last| last.until_ns.max(at_ns));
         let number = self.takes.len() as u32 + 1;
         let (until_ns, asked, ended) = (OPEN, None, None);
-        // Most calls have one, and it is large.
-        self.takes.reserve_exact(1);
         self.takes.push(Take { number, from_ns, until_ns, begun, asked, ended, terms });
         self.keeps = false;
         self.judge();
@@ -297,7 +301,7 @@ impl Coverage {
         let open = self.takes.last_mut().filter(|take| take.until_ns == OPEN);
         let take = open.ok_or(Unchanged::NotRecording)?;
         take.until_ns = at_ns.max(take.from_ns);
-        take.ended = Some(ended.clone());
+        take.ended = Some(Box::new(ended.clone()));
         for span in self.spans.iter_mut().filter(|span| span.is_open()) {
             close(span, at_ns, ended.clone());
         }
@@ -460,7 +464,7 @@ impl Coverage {
 
     /// Whether somebody stopped it, and not a rule.
     fn is_stopped(&self) -> bool {
-        let ended = self.takes.last().and_then(|last| last.ended.as_ref());
+        let ended = self.takes.last().and_then(|last| last.ended.as_deref());
         ended.is_some_and(|ended| ended.by.is_person())
     }
 

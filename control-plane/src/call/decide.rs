@@ -25,9 +25,9 @@ const SECOND_NS: u64 = 1_000_000_000;
 pub struct Decision {
     pub answer: Answer,
     /// The rules that decided.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// The reasons, for people: a tree, a line each.
-    pub trace: Vec<String>,
+    pub trace: Vec<Arc<str>>,
     pub outcome: Outcome,
     /// It is recorded at this stage of the call.
     pub is_due: bool,
@@ -85,8 +85,8 @@ impl Decision {
         Self {
             answer: outcome.answer,
             is_due: outcome.records_at(call.stage(&outcome)),
-            rule,
-            trace: tree.lines(),
+            rule: rule.into(),
+            trace: tree.lines().into_iter().map(Arc::from).collect(),
             tenant: outcome.tenant.map(|tenant| rules.policy.tenant_name(tenant).to_owned()),
             control,
             outcome,
@@ -106,8 +106,8 @@ impl Decision {
         Self {
             answer: outcome.answer,
             is_due: outcome.answer == Answer::Record,
-            rule: rule.to_owned(),
-            trace: vec![format!("{word}: {rule}, there are no policies")],
+            rule: rule.into(),
+            trace: vec![format!("{word}: {rule}, there are no policies").into()],
             tenant: None,
             control: None,
             outcome,
@@ -185,7 +185,7 @@ impl Call {
         });
         if is_news {
             for line in &decision.trace {
-                self.trace.note(at_ns, "decision", line.clone());
+                self.trace.note(at_ns, "decision", Arc::clone(line));
             }
             if decision.outcome.parts.video {
                 let text = "video is not recorded yet: the audio of the video call is";
@@ -209,7 +209,8 @@ impl Call {
     fn agree_anew(&mut self, decision: &Decision, terms: Terms, at_ns: TsNs) {
         let Some(take) = self.coverage.takes().last().map(|take| take.number) else { return };
         let of_take = |form: &TakeForm| form.take == take;
-        let before = self.forms.iter().position(of_take).map(|at| self.forms.remove(at).form);
+        let before =
+            self.forms.iter().position(of_take).map(|at| self.forms.list().remove(at).form);
         self.keep_form(decision);
         let is_other_form = self.form(take).map(|known| &known.form) != before.as_ref();
         if self.coverage.agree(terms) || is_other_form {
@@ -254,7 +255,7 @@ impl CallTable {
         let (general, on_demand) = (self.terms, self.on_demand);
         let Some(call) = self.get_mut(slot) else { return };
         if decision.is_due {
-            let cause = Cause::rule(By::Policy, decision.rule.clone());
+            let cause = Cause::rule(By::Policy, Arc::clone(&decision.rule));
             call.coverage = Coverage::whole(cause.clone(), decision.terms(general));
             call.keep_form(&decision);
             if decision.outcome.voices == Voices::Caller {
@@ -304,7 +305,7 @@ impl CallTable {
         let may_end = !is_asked_for || decision.outcome.is_forbidden;
         let (is_due, terms) = (decision.is_due, decision.terms(self.terms));
         let voices = decision.outcome.voices;
-        let cause = Cause::rule(By::Policy, decision.rule.clone());
+        let cause = Cause::rule(By::Policy, Arc::clone(&decision.rule));
         let before = self.verdicts_of(slot);
         let on_demand = self.on_demand;
         if let Some(call) = self.get_mut(slot) {
@@ -438,7 +439,7 @@ mod tests {
             from_ns: 10 * SECOND_NS,
             payload_types: smallvec::SmallVec::new(),
             encrypted: false,
-            teller: caller,
+            teller: caller.into(),
         };
         let _ = table.announce(slot, news);
         let arrival = Arrival {

@@ -19,6 +19,7 @@ use super::limits::{
 };
 use super::media::{Chain, Flow, Media};
 use super::parties::End;
+use super::seldom::Seldom;
 use super::table::{CallTable, endpoints_of, receivers_of, verdict_of};
 use super::{Call, CallSlot, LegIndex, Party, State, Unrecorded};
 
@@ -111,7 +112,7 @@ impl CallTable {
         call.note_end(index, reason);
         if is_last {
             let end = call.last_end().unwrap_or((at_ns, reason.to_owned()));
-            call.pending_end = Some(end);
+            call.pending_end = Some(Box::new(end));
             if call.transfer_until_ns <= at_ns {
                 return self.end_pending(slot);
             }
@@ -126,7 +127,7 @@ impl CallTable {
     /// No other leg follows: the call ended with its last one.
     pub fn end_pending(&mut self, slot: CallSlot) {
         let end = self.get_mut(slot).and_then(|call| call.pending_end.take());
-        if let Some((at_ns, reason)) = end {
+        if let Some((at_ns, reason)) = end.map(|end| *end) {
             self.ended(slot, at_ns, &reason);
         }
     }
@@ -319,7 +320,7 @@ impl LeftOut {
 }
 
 /// Drops what is past the bound, and counts it.
-fn keep_first<T>(list: &mut Vec<T>, most: usize) -> usize {
+fn keep_first<T>(list: &mut Seldom<T>, most: usize) -> usize {
     let past = list.len().saturating_sub(most);
     list.truncate(most);
     past
@@ -399,7 +400,7 @@ impl Call {
     fn absorb(&mut self, mut gone: Box<Call>, how: Absorbing<'_>) {
         let Absorbing { tie, from, into, at_ns } = how;
         self.absorbed.push(std::mem::take(&mut gone.id));
-        self.absorbed.append(&mut gone.absorbed);
+        self.absorbed.extend(gone.absorbed.take());
         self.keep_parties();
         gone.keep_parties();
         let text = joined_text(&gone.call_id, tie);
@@ -455,7 +456,7 @@ impl Call {
             known.leg = known.leg.map(behind);
             self.announced.push(known);
         }
-        for mut known in gone.together.drain(..) {
+        for mut known in gone.together.take() {
             known.talk = talk(known.talk);
             known.caller.leg = behind(known.caller.leg);
             known.callee.leg = behind(known.callee.leg);
@@ -466,7 +467,7 @@ impl Call {
         if let (Role::Hop, Some(talk)) = (tie.role, into_talk) {
             self.meet_anew(talk);
         }
-        for hold in gone.holds.drain(..) {
+        for hold in gone.holds.take() {
             let (talk, invite) = (talk(hold.talk), behind_invite(hold.invite));
             self.holds.push(super::Hold { talk, invite, ..hold });
         }
@@ -496,14 +497,16 @@ impl Call {
         self.pending_end = None;
         self.transfer_until_ns = self.transfer_until_ns.max(gone.transfer_until_ns);
         self.joined_late |= gone.joined_late;
-        self.aliases.append(&mut gone.aliases);
-        self.left_out.append(&mut gone.left_out);
+        self.aliases.extend(gone.aliases.take());
+        self.left_out.extend(gone.left_out.take());
         self.media.absorb(std::mem::take(&mut gone.media));
-        self.late.absorb(std::mem::take(&mut gone.late));
-        self.digits.append(&mut gone.digits);
+        if let Some(late) = gone.late.take() {
+            self.late.get_or_insert_default().absorb(*late);
+        }
+        self.digits.extend(gone.digits.take());
         self.digits.sort_by_key(|digit| digit.at_ns);
         left_out.digits += keep_first(&mut self.digits, DIGITS_MAX);
-        let news = gone.ledger.drain(..).filter(|gap| !self.ledger.contains(gap));
+        let news = gone.ledger.take().into_iter().filter(|gap| !self.ledger.contains(gap));
         let news: Vec<_> = news.collect();
         self.ledger.extend(news);
         left_out.gaps += keep_first(&mut self.ledger, GAPS_MAX);
@@ -512,7 +515,7 @@ impl Call {
         }
         // All of its legs may have been over while it waited for what has come about now.
         if self.invites.iter().all(|invite| invite.is_over) {
-            self.pending_end = self.last_end();
+            self.pending_end = self.last_end().map(Box::new);
         }
     }
 
@@ -544,7 +547,7 @@ impl Call {
             self.trace.note(at_ns, "erasure", text);
         }
         let (ours, theirs) = (std::mem::take(&mut self.forms), std::mem::take(&mut gone.forms));
-        self.forms = TakeForm::united(&made_of, &ours, &theirs);
+        self.forms = TakeForm::united(&made_of, &ours, &theirs).into_iter().collect();
         if !gone.coverage.takes().is_empty() {
             let count = coverage.takes().len();
             let text = format!("both legs' recordings are one, of {count} parts");
@@ -554,7 +557,7 @@ impl Call {
         let before = self.invites.len() as u8;
         let own = self.unrecorded_of(&coverage, 0, at_ns);
         let others = gone.unrecorded_of(&coverage, before, at_ns);
-        let known = gone.unrecorded.drain(..).map(|known| Unrecorded {
+        let known = gone.unrecorded.take().into_iter().map(|known| Unrecorded {
             first: InviteIndex(known.first.0 + before),
             last: InviteIndex(known.last.0 + before),
             ..known
@@ -612,7 +615,11 @@ impl Call {
         self.together
             .iter_mut()
             .for_each(|known| std::mem::swap(&mut known.caller, &mut known.callee));
-        let flows = self.media.flows.iter_mut().chain(&mut self.late.flows);
+        let flows = self
+            .media
+            .flows
+            .iter_mut()
+            .chain(self.late.iter_mut().flat_map(|late| &mut late.flows));
         flows.for_each(|flow| flow.receiver = flow.receiver.other());
     }
 

@@ -10,6 +10,7 @@ use earwitness_voip::dialog::{Hop, LegId, Party};
 use super::binding::TsNs;
 use super::limits::{ADDRESS_BYTES_MAX, HOPS_MAX, IDENTITIES_MAX, INVITES_MAX};
 use super::number::Number;
+use super::seldom::Seldom;
 use super::{LegIndex, State};
 
 /// Index of an INVITE in its call.
@@ -199,7 +200,7 @@ pub struct Invite {
     pub focus: Option<Party>,
     pub identities: Vec<Identity>,
     /// Where it was sent on to, and whom it asked for there.
-    pub branches: Vec<Branch>,
+    pub branches: Seldom<Branch>,
 }
 
 /// An INVITE past the first hop.
@@ -229,7 +230,7 @@ impl Invite {
             called: None,
             focus: None,
             identities: Vec::new(),
-            branches: Vec::new(),
+            branches: Seldom::new(),
         }
     }
 
@@ -264,11 +265,12 @@ impl Invite {
     }
 
     /// Notes what a message said, once.
-    pub fn note(&mut self, said: Said, by: Party, address: &str) {
+    pub fn note(&mut self, said: Said, by: Party, address: impl Into<Box<str>> + AsRef<str>) {
+        let text = address.as_ref();
         let is_known =
-            |known: &Identity| known.said == said && known.by == by && *known.address == *address;
+            |known: &Identity| known.said == said && known.by == by && *known.address == *text;
         if self.identities.len() < IDENTITIES_MAX
-            && address.len() <= ADDRESS_BYTES_MAX
+            && text.len() <= ADDRESS_BYTES_MAX
             && !self.identities.iter().any(is_known)
         {
             self.identities.push(Identity { said, by, address: address.into() });
@@ -295,13 +297,13 @@ impl Invite {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invites {
     first: Invite,
-    more: Vec<Invite>,
+    more: Seldom<Invite>,
 }
 
 impl Invites {
     #[must_use]
     pub const fn new(first: Invite) -> Self {
-        Self { first, more: Vec::new() }
+        Self { first, more: Seldom::new() }
     }
 
     #[must_use]
@@ -331,7 +333,7 @@ impl Invites {
     /// How many there are; never none.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         1 + self.more.len()
     }
 
@@ -340,7 +342,7 @@ impl Invites {
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Invite> {
-        std::iter::once(&mut self.first).chain(&mut self.more)
+        std::iter::once(&mut self.first).chain(self.more.iter_mut())
     }
 
     /// With their places, in the order in which they came to the call.

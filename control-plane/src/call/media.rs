@@ -7,6 +7,7 @@ use earwitness_wire::Endpoint;
 use super::Party;
 use super::binding::TsNs;
 use super::limits::{FLOWS_PER_CALL_MAX, STREAMS_PER_CALL_MAX, VOICES_MAX};
+use super::seldom::Seldom;
 
 /// The end of a chain of records: walk `prev` from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct Flow {
     pub chains: Vec<Chain>,
     pub ssrcs: Vec<SsrcUse>,
     /// Whose voices are in it, as a mixer says (RFC 3550 section 7.1).
-    pub mixed: Vec<u32>,
+    pub mixed: Seldom<u32>,
 }
 
 /// The SSRC of an RTP packet; `None` for RTCP (RFC 5761 section 4: packet types 192 to 223) and anything else.
@@ -112,7 +113,7 @@ impl Flow {
         self.first_ns = self.first_ns.min(other.first_ns);
         self.last_ns = self.last_ns.max(other.last_ns);
         self.packets += other.packets;
-        self.note_mixed(other.mixed.into_iter());
+        self.note_mixed(other.mixed.iter().copied());
         self.chains.extend(other.chains);
         // The one that goes on comes last.
         self.chains.sort_by_key(|chain| (chain.lane, chain.last));
@@ -182,7 +183,7 @@ impl Media {
             packets: 0,
             chains: Vec::new(),
             ssrcs: Vec::new(),
-            mixed: Vec::new(),
+            mixed: Seldom::new(),
         };
         flow.add(arrival);
         self.flows.push(flow);

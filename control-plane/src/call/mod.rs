@@ -17,6 +17,7 @@ pub mod limits;
 pub mod media;
 pub mod number;
 pub mod parties;
+pub mod seldom;
 pub mod select;
 pub mod table;
 pub mod trace;
@@ -30,8 +31,6 @@ use earwitness_voip::sdp::PayloadType;
 use earwitness_wire::Endpoint;
 use smallvec::SmallVec;
 
-use std::net::SocketAddr;
-
 use binding::TsNs;
 use coverage::Coverage;
 use decide::{Decision, TakeForm};
@@ -41,6 +40,7 @@ use limits::{
 };
 use media::Media;
 use parties::Together;
+use seldom::Seldom;
 use trace::Trace;
 
 /// A call's place in the table, with the generation that tells it from who had the place before.
@@ -99,7 +99,7 @@ pub struct Announced {
     /// Keys were agreed: what arrives cannot be heard without them.
     pub encrypted: bool,
     /// Whose message said so first.
-    pub teller: SocketAddr,
+    pub teller: Endpoint,
 }
 
 /// A hop of the signalling of one of the call's INVITEs.
@@ -183,7 +183,7 @@ pub struct Call {
     /// Sortable by start, the same each time the same log is read.
     pub id: String,
     /// Those of the calls that turned out to be parts of it; fewer than it has INVITEs.
-    pub absorbed: Vec<String>,
+    pub absorbed: Seldom<String>,
     /// SIP Call-ID of the first leg.
     pub call_id: String,
     pub from: Option<String>,
@@ -197,44 +197,44 @@ pub struct Call {
     pub end_reason: Option<String>,
     /// The last SIP message or media packet.
     pub heard_ns: TsNs,
-    pub legs: Vec<Leg>,
+    pub legs: SmallVec<[Leg; 1]>,
     /// What made the legs; each is answered by one or more of them.
     pub invites: Invites,
     /// How many conversations the INVITEs carry.
     pub talks: u8,
     /// Who spoke with whom, where there are several INVITEs: see [`Call::parties`].
-    pub together: Vec<Together>,
-    pub holds: Vec<Hold>,
-    pub unrecorded: Vec<Unrecorded>,
+    pub together: Seldom<Together>,
+    pub holds: Seldom<Hold>,
+    pub unrecorded: Seldom<Unrecorded>,
     /// All legs are over, but another one may follow: a party asked for a transfer.
-    pub pending_end: Option<(TsNs, String)>,
+    pub pending_end: Option<Box<(TsNs, String)>>,
     /// Until when it may.
     pub transfer_until_ns: TsNs,
     pub announced: Vec<Announced>,
     /// Addresses that nobody announced but a party sends to, and who would receive there.
-    pub aliases: Vec<(Endpoint, Party)>,
+    pub aliases: Seldom<(Endpoint, Party)>,
     /// A video line was agreed or offered.
     pub has_video: bool,
     /// Addresses of video, fax and the like, which are not recorded.
-    pub left_out: Vec<Endpoint>,
+    pub left_out: Seldom<Endpoint>,
     pub session_expired: bool,
     /// A party put the other on hold: that nothing is heard does not mean that it is over.
     pub held: bool,
     pub media: Media,
     /// What still came to its addresses when it was over: told, not heard.
-    pub late: Media,
-    pub digits: Vec<Digit>,
+    pub late: Option<Box<Media>>,
+    pub digits: Seldom<Digit>,
     pub decision: Option<Arc<Decision>>,
     /// What of it is recorded, over time.
     pub coverage: Coverage,
     /// What the recordings of its takes are to be like, in their order.
-    pub forms: Vec<TakeForm>,
+    pub forms: Seldom<TakeForm>,
     /// Bit n: some party announced payload type n as telephone events (RFC 4733).
     pub event_types: u128,
     /// Packets that were written and must not be there, seen after it was known; capture destroys them.
     pub destroyed: u64,
     pub trace: Trace,
-    pub ledger: Vec<LedgerGap>,
+    pub ledger: Seldom<LedgerGap>,
     /// Its SIP messages in the log, for the ladder and for export; bounded.
     pub signalling: Vec<(LaneId, RecordPos)>,
     /// Seen from its middle: capture began after it did.
@@ -245,7 +245,7 @@ impl Call {
     /// Whether this is its id, or one that it had, or begins it; or the Call-ID of one of its legs.
     #[must_use]
     pub fn is_called(&self, id: &str) -> bool {
-        let mut ids = std::iter::once(&self.id).chain(&self.absorbed);
+        let mut ids = std::iter::once(&self.id).chain(&*self.absorbed);
         ids.any(|known| known.starts_with(id)) || self.legs.iter().any(|leg| leg.call_id == id)
     }
 

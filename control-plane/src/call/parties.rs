@@ -57,7 +57,7 @@ impl Call {
     #[must_use]
     pub fn parties(&self) -> Vec<Together> {
         if self.invites.len() > 1 {
-            return self.together.clone();
+            return self.together.to_vec();
         }
         self.alone().into_iter().collect()
     }

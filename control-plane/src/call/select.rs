@@ -344,6 +344,7 @@ fn voices(
 mod tests {
     use super::*;
     use crate::call::media::SsrcUse;
+    use crate::call::seldom::Seldom;
     use smallvec::SmallVec;
 
     const A: Endpoint = Endpoint::v4([10, 0, 0, 1], 4000);
@@ -361,7 +362,7 @@ mod tests {
             from_ns: 0,
             payload_types: SmallVec::new(),
             encrypted: false,
-            teller: rtp.to_socket_addr(),
+            teller: rtp,
         }
     }
 
@@ -376,7 +377,7 @@ mod tests {
             packets,
             chains: Vec::new(),
             ssrcs,
-            mixed: Vec::new(),
+            mixed: Seldom::new(),
         }
     }
 

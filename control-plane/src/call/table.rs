@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use earwitness_ipc::VerdictChange;
 use earwitness_wire::{Endpoint, Verdict};
+use smallvec::SmallVec;
 
 use super::binding::{Binding, Bindings, TsNs};
 use super::coverage::{Coverage, Terms, Wanted};
@@ -15,7 +16,8 @@ use super::erasures::Erasures;
 use super::leg::{Invite, Invites};
 use super::limits::ENDPOINTS_PER_CALL_MAX;
 use super::media::Media;
-use super::trace::Trace;
+use super::seldom::Seldom;
+use super::trace::{Detail, Trace};
 use super::{Announced, Call, CallSlot, LegIndex, Party, State};
 use crate::control::OnDemand;
 use crate::rules::Rules;
@@ -167,7 +169,7 @@ impl CallTable {
         place.call = Some(Box::new(Call {
             slot,
             id: opening.id,
-            absorbed: Vec::new(),
+            absorbed: Seldom::new(),
             call_id: opening.call_id,
             from: opening.from,
             to: opening.to,
@@ -178,30 +180,30 @@ impl CallTable {
             ended_ns: None,
             end_reason: None,
             heard_ns: opening.at_ns,
-            legs: Vec::with_capacity(1),
+            legs: SmallVec::new(),
             invites: Invites::new(opening.invite),
             talks: 1,
-            together: Vec::new(),
-            holds: Vec::new(),
-            unrecorded: Vec::new(),
+            together: Seldom::new(),
+            holds: Seldom::new(),
+            unrecorded: Seldom::new(),
             pending_end: None,
             transfer_until_ns: 0,
             announced: Vec::with_capacity(2),
-            aliases: Vec::new(),
+            aliases: Seldom::new(),
             has_video: false,
-            left_out: Vec::new(),
+            left_out: Seldom::new(),
             session_expired: false,
             held: false,
             media: Media::default(),
-            late: Media::default(),
-            digits: Vec::new(),
+            late: None,
+            digits: Seldom::new(),
             decision: None,
             coverage: Coverage::default(),
-            forms: Vec::new(),
+            forms: Seldom::new(),
             destroyed: 0,
             event_types: 0,
             trace,
-            ledger: Vec::new(),
+            ledger: Seldom::new(),
             signalling: Vec::with_capacity(USUAL_MESSAGES),
             joined_late: opening.joined_late,
         }));
@@ -236,14 +238,12 @@ impl CallTable {
     pub fn announce(&mut self, slot: CallSlot, news: Announced) -> Option<Binding> {
         let early_ns = self.timing.hold_ns;
         let call = self.get_mut(slot)?;
-        let (party, from_ns) = (news.party, news.from_ns);
-        let endpoints = [Some(news.rtp), news.rtcp];
+        let (party, from_ns, rtp, rtcp) = (news.party, news.from_ns, news.rtp, news.rtcp);
         if call.announce(news) {
-            let text = format!("{} receives at {}", party.name(), endpoints[0].unwrap_or_default());
-            call.trace.note(from_ns, "media", text);
+            call.trace.note(from_ns, "media", Detail::receives(party, rtp));
         }
         let mut displaced = None;
-        for endpoint in endpoints.into_iter().flatten() {
+        for endpoint in std::iter::once(rtp).chain(rtcp) {
             displaced = displaced.or(self.bind(slot, endpoint, party, from_ns, early_ns));
         }
         displaced
@@ -586,7 +586,7 @@ mod tests {
                 from_ns: 10 * SECOND_NS,
                 payload_types: SmallVec::new(),
                 encrypted: false,
-                teller: A.to_socket_addr(),
+                teller: A,
             },
         );
         if answered {
@@ -686,7 +686,8 @@ mod tests {
         assert!(hear(&mut table, 15 * SECOND_NS + 400_000_000).is_some());
         assert!(hear(&mut table, 16 * SECOND_NS).is_none());
         let call = table.get(slot).expect("a call that is not finished yet");
-        assert_eq!((call.media.flows.len(), call.late.flows.len()), (1, 1));
-        assert_eq!(call.late.flows[0].packets, 1);
+        let late = call.late.as_ref().expect("something came late");
+        assert_eq!((call.media.flows.len(), late.flows.len()), (1, 1));
+        assert_eq!(late.flows[0].packets, 1);
     }
 }

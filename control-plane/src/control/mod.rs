@@ -517,7 +517,8 @@ fn repeats(known: &Recent, news: &Recent) -> bool {
 }
 
 fn cause(command: &Command) -> Cause {
-    Cause { by: command.by, who: command.who.clone(), from: command.from.clone() }
+    let shared = |text: &Option<String>| text.as_deref().map(Arc::from);
+    Cause { by: command.by, who: shared(&command.who), from: shared(&command.from) }
 }
 
 fn party_name(table: &CallTable, slot: CallSlot, party: Party) -> Option<String> {

@@ -156,9 +156,9 @@ pub fn decision_row(call: &Call) -> Decision {
     match &call.decision {
         Some(decision) => Decision {
             recorded: decision.answer == Answer::Record,
-            rule: decision.rule.clone(),
+            rule: decision.rule.to_string(),
             policy: decision.version.as_ref().map(ToString::to_string),
-            trace: decision.trace.clone(),
+            trace: decision.trace.iter().map(ToString::to_string).collect(),
         },
         None => Decision {
             recorded: false,
@@ -231,7 +231,7 @@ fn stream_rows(
         let of_it = move |known: &&SsrcUse| apart.ssrc.is_none_or(|ssrc| ssrc == known.ssrc);
         flow.ssrcs.iter().filter(of_it).map(move |known| unheard_row(flow, known, apart.why))
     });
-    let late = call.late.flows.iter().flat_map(|flow| {
+    let late = call.late.iter().flat_map(|late| &late.flows).flat_map(|flow| {
         flow.ssrcs.iter().map(move |known| unheard_row(flow, known, "came after the call's end"))
     });
     heard.chain(apart).chain(late).collect()

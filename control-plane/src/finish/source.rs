@@ -356,6 +356,7 @@ mod tests {
 
     use super::*;
     use crate::call::Party;
+    use crate::call::seldom::Seldom;
 
     const LANE: LaneId = LaneId(3);
 
@@ -403,7 +404,7 @@ mod tests {
             packets,
             chains: vec![Chain { lane: LANE, last, first_seq: 1 }],
             ssrcs: Vec::new(),
-            mixed: Vec::new(),
+            mixed: Seldom::new(),
         };
         last.into_iter().map(flow).collect()
     }

@@ -86,7 +86,7 @@ pub(super) fn take_row(take: &Take) -> TakeRow {
             .asked
             .iter()
             .fold(take.begun.to_string(), |begun, by| format!("{begun}; {by}")),
-        ended_by: take.ended.as_ref().map(Cause::to_string),
+        ended_by: take.ended.as_deref().map(Cause::to_string),
     }
 }
 

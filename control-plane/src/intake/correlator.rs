@@ -506,12 +506,13 @@ fn told_by_another(
         |announced: &&crate::call::Announced| announced.rtp == *at && announced.party == receiver;
     let announced = call.announced.iter().rev().find(is_it)?;
     let invite = call.invites.get(announced.hop.invite()).filter(|invite| !invite.is_over)?;
-    if announced.teller.ip() == teller.ip() && announced.teller.port() == teller.port() {
+    let told_by = announced.teller.to_socket_addr();
+    if told_by == teller {
         return None;
     }
     let view = known.dialogs.view(invite.leg)?;
     let is_there = |end: std::net::SocketAddr| end.ip() == teller.ip();
-    let is_apart = announced.teller.ip() != teller.ip();
+    let is_apart = told_by.ip() != teller.ip();
     let passes = is_apart && view.hops().any(|hop| is_there(hop.caller) || is_there(hop.callee));
     let on_one_host =
         !is_apart && view.hops().any(|hop| hop.caller == teller || hop.callee == teller);

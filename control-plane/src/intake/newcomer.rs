@@ -95,7 +95,7 @@ pub fn target_text(message: &Message<'_>) -> Option<String> {
 /// Keeps who `by` says it is, and what the network says of it.
 pub fn note_identities(invite: &mut Invite, by: Party, message: &Message<'_>) {
     if let Some(text) = target_text(message) {
-        invite.note(Said::RequestUri, by, &text);
+        invite.note(Said::RequestUri, by, text);
     }
     for header in message.headers.iter() {
         let said = match header.name {
@@ -109,7 +109,7 @@ pub fn note_identities(invite: &mut Invite, by: Party, message: &Message<'_>) {
         };
         for address in sip::addresses(header.value) {
             if let Some(text) = address_text(&address) {
-                invite.note(said, by, &text);
+                invite.note(said, by, text);
             }
         }
     }
@@ -124,7 +124,9 @@ pub fn address_text(address: &NameAddr<'_>) -> Option<String> {
 }
 
 fn uri_text(uri: &sip::SipUri<'_>) -> Option<String> {
-    let mut text = String::with_capacity(uri.user.map_or(0, <[u8]>::len) + uri.host.len() + 3);
+    let is_ipv6 = uri.host.contains(&b':');
+    let around = usize::from(uri.user.is_some()) + 2 * usize::from(is_ipv6);
+    let mut text = String::with_capacity(uri.user.map_or(0, <[u8]>::len) + uri.host.len() + around);
     if let Some(user) = uri.user {
         text.push_str(&sip::text(user));
     }
@@ -134,7 +136,6 @@ fn uri_text(uri: &sip::SipUri<'_>) -> Option<String> {
     if uri.user.is_some() {
         text.push('@');
     }
-    let is_ipv6 = uri.host.contains(&b':');
     text.push_str(if is_ipv6 { "[" } else { "" });
     text.push_str(&sip::text(uri.host));
     text.push_str(if is_ipv6 { "]" } else { "" });

@@ -5,7 +5,6 @@ mod mixers;
 #[cfg(test)]
 mod scenarios;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use earwitness_segment::{LaneId, RecordPos};
@@ -431,12 +430,12 @@ struct Told {
     spot: Spot,
     hop: HopIndex,
     at_ns: u64,
-    teller: SocketAddr,
+    teller: Endpoint,
 }
 
 impl Told {
     fn new(spot: &Spot, path: PathId, (at_ns, cause): (u64, Option<Cause<'_>>)) -> Self {
-        let teller = cause.map_or(Endpoint::default().to_socket_addr(), |cause| cause.seen.src);
+        let teller = cause.map(|cause| cause.seen.src.into()).unwrap_or_default();
         Self { spot: *spot, hop: HopIndex::new(spot.invite, path.0), at_ns, teller }
     }
 }

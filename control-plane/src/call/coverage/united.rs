@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::{Cause, Coverage, PauseStyle, Take, Terms};
 use crate::call::Party;
 use crate::call::binding::{OPEN, TsNs};
@@ -57,7 +59,7 @@ impl Coverage {
     #[must_use]
     pub fn united(&self, theirs: &Self, times: &Times) -> United {
         let mut coverage = Self {
-            takes: Vec::new(),
+            takes: SmallVec::new(),
             spans: self.spans.iter().chain(&theirs.spans).cloned().collect(),
             keeps: false,
             kept: self.kept || theirs.kept,
@@ -156,7 +158,7 @@ fn one_take(number: u32, parts: &[Part], times: &Times) -> Take {
         from_ns: first.from_ns,
         until_ns: last.until_ns,
         begun: first.begun.clone(),
-        asked: asked.filter(|asked| **asked != first.begun).cloned(),
+        asked: asked.filter(|asked| **asked != first.begun).cloned().map(Box::new),
         ended: last.ended.clone(),
         terms: one_terms(parts, times),
     }
@@ -189,7 +191,7 @@ fn one_terms(parts: &[Part], times: &Times) -> Terms {
 fn last_stop<'c>(ours: &'c Coverage, theirs: &'c Coverage) -> Option<&'c Cause> {
     let takes = || ours.takes.iter().chain(&theirs.takes);
     let stops = takes().filter_map(|take| {
-        let ended = take.ended.as_ref().filter(|ended| ended.by.is_person())?;
+        let ended = take.ended.as_deref().filter(|ended| ended.by.is_person())?;
         Some((take.until_ns, ended))
     });
     let (at_ns, stop) = stops.max_by_key(|(at_ns, _)| *at_ns)?;

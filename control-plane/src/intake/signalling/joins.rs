@@ -1,5 +1,6 @@
 //! Legs that begin, and the calls that they belong to; transfers; what turns out later (CALL-5).
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 
 use earwitness_voip::dialog::{
@@ -60,9 +61,11 @@ impl Signalling {
         let mut invite = newcomer.invite();
         for (party, said) in [(Party::Caller, Said::Contact), (Party::Callee, Said::RequestUri)] {
             let own = invite.said(said, Party::Caller).next();
-            let user = own.and_then(|own| own.split('@').next()).map(str::to_owned);
-            let place = invite.address(party);
-            self.note_registered(&mut invite, (party, place), user.as_deref(), newcomer.at_ns);
+            let user = own.and_then(|own| own.split('@').next());
+            if let Some(record) = self.registrations.at(invite.address(party), user, newcomer.at_ns)
+            {
+                invite.note(Said::Registration, party, record);
+            }
         }
         invite
     }
@@ -476,7 +479,7 @@ fn sender(
     let legs = table.get(call).map_or(&[][..], |call| &call.legs);
     let caller_tag =
         legs.iter().find(|leg| leg.invite == invite).and_then(|leg| leg.from_tag.as_deref());
-    let from_tag = tag_text(message.from());
+    let from_tag = message.from().tag.map(sip::text);
     let requester = if from_tag.as_deref() == caller_tag { Party::Caller } else { Party::Callee };
     if message.is_request() { requester } else { requester.other() }
 }
@@ -497,6 +500,9 @@ fn first_leg(newcomer: &Newcomer<'_>) -> Leg {
     }
 }
 
+/// Two numbers of twelve hexadecimal digits.
+const IDENTITY_BYTES: usize = 12 + 1 + 12;
+
 /// Sortable by time, and the same each time the same log is read.
 fn call_identity(at_ns: u64, message: &Message<'_>) -> String {
     let mut hash = Sha256::new();
@@ -506,5 +512,8 @@ fn call_identity(at_ns: u64, message: &Message<'_>) -> String {
     hash.update(at_ns.to_be_bytes());
     let digest = hash.finalize();
     let tail = digest[..6].iter().fold(0_u64, |tail, byte| tail << 8 | u64::from(*byte));
-    format!("{:012x}-{tail:012x}", at_ns / 1_000_000)
+    let mut id = String::with_capacity(IDENTITY_BYTES);
+    // A string takes whatever is written.
+    let _ = write!(id, "{:012x}-{tail:012x}", at_ns / 1_000_000);
+    id
 }

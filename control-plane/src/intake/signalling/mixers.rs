@@ -38,7 +38,7 @@ impl Signalling {
         if !flow.note_mixed(header.csrcs(packet)) {
             return;
         }
-        let mut voices = flow.mixed.clone();
+        let mut voices = flow.mixed.to_vec();
         voices.extend(heard_by(call, mixer, side));
         let is_its = |known: &&Announced| known.rtp == dst && known.party == binding.receiver;
         let Some(announced) = call.announced.iter().rev().find(is_its) else { return };
