@@ -128,7 +128,7 @@ pub fn replay(
     let mut input = open(files)?;
     let _lock = setup::take_data_dir(data_dir)?;
     let by = (By::Replay, &*rules::who(None));
-    let rules = rules::keep(config, data_dir, by)?;
+    let rules = rules::keep(config, data_dir, by)?.rules;
     let cursors = LogFollower::newest(data_dir)?;
     let line = open_line(config, data_dir)?;
     let mut run = Run {

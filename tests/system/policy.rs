@@ -6,6 +6,7 @@ use std::path::Path;
 use earwitness_fixtures::live::{Pace, Sender};
 use earwitness_fixtures::scene::Scene;
 use earwitness_fixtures::spec::CallSpec;
+use earwitness_tests::program::run;
 use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, list};
@@ -80,6 +81,125 @@ fn a_change_is_for_those_it_concerns() {
             None => is_answered_too_late(&call),
         }
     }
+}
+
+const ON: &str = r#"{ "tenants": [{ "id": "acme", "domains": { "onnet": ["acme.example"] },
+    "call_recording": { "account": { "any": { "any": { "enabled": true } } } } }] }"#;
+
+/// What the command line says of the daemon's policies: exit code, standard output, standard error.
+fn policy(data_dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let folder = data_dir.display().to_string();
+    let output = run(&[&["policy"], arguments, &["--data-dir", &folder]].concat());
+    let text = |bytes| String::from_utf8(bytes).expect("it writes text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The file names in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.expect("it can be read").file_name().into_string().expect("a name")
+    };
+    let mut names: Vec<String> = entries.map(name).collect();
+    names.sort();
+    names
+}
+
+/// POL-1: policies are changed by the command line while a call runs. A set with faults is refused with each of them, and
+/// nothing is otherwise, on the disk neither; a good one is in force for the call when the command ends, and after a restart;
+/// the history says who put it there.
+#[test]
+fn changed_by_the_command_line() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let policies = folder.path().join("policies");
+    std::fs::create_dir(&policies).expect("there is room");
+    std::fs::write(policies.join("acme.json"), ON).expect("there is room");
+    let more = format!("[recording]\ndefault = \"none\"\n[policy]\nfiles = [{policies:?}]\n");
+    let mut daemon = Daemon::start(Space::new("pc"), folder.path(), &more);
+    let data_dir = daemon.data_dir.clone();
+    let spec = CallSpec { talk_ms: TALK_MS, ..CallSpec::new(1) };
+    let scene = Scene::new(vec![spec.between("alice@acme.example", "bob@acme.example")]);
+    let frames: Vec<_> = scene.frames().collect();
+    let sender = daemon.space.sending(move || {
+        let sender = Sender::open("span").expect("the span port is there");
+        sender.play(frames, Pace::Times(1.0)).expect("frames can be sent")
+    });
+    daemon.await_metrics("the call is recorded", |metrics| {
+        metrics.sum("earwitness_capture_stored_packets_total") > 50.0
+    });
+    refused(&data_dir, folder.path());
+    applied(&data_dir, folder.path());
+    assert_eq!(daemon.metrics().sum("earwitness_policy_version"), 2.0, "when the command ends");
+    sender.join().expect("all was sent");
+    daemon.await_metrics("the call is finished", |metrics| {
+        metrics.sum("earwitness_recordings_total") == 1.0
+    });
+    daemon.restart(|_| ());
+    daemon.await_metrics("the set outlives the daemon", |metrics| {
+        metrics.sum("earwitness_policy_version") == 2.0
+    });
+    removed(&data_dir);
+    let data_dir = daemon.stop_when_finished();
+    let (code, _, why) = policy(&data_dir, &["reload"]);
+    assert_eq!((code, why.lines().count()), (Some(1), 1), "{why}");
+    assert!(why.contains("is `earwitness run` running"), "{why}");
+    let calls = list(&data_dir, "calls");
+    let version = calls[0]["decision"]["policy"].as_str().expect("a version");
+    assert!(version.starts_with("2-"), "{version}");
+    assert_eq!(list(&data_dir, "recordings")[0]["end_reason"], "stopped_by_policy");
+}
+
+/// Sets with faults, of a file that is given, and of one that was changed where it lies.
+fn refused(data_dir: &Path, folder: &Path) {
+    let policies = folder.join("policies");
+    let on = policies.join("acme.json");
+    let bad =
+        r#"{ "tenants": [{ "id": "acme" }, { "id": "b", "call_recording": { "account": 7 } }] }"#;
+    let given = folder.join("bad.json").display().to_string();
+    std::fs::write(&given, bad).expect("there is room");
+    let (code, faults, why) = policy(data_dir, &["apply", &given]);
+    assert_eq!((code, why.lines().count()), (Some(2), 1), "{faults}{why}");
+    assert!(faults.contains(&format!("{given}: tenants[1].call_recording.account")), "{faults}");
+    assert_eq!(names(&policies), ["acme.json"]);
+    std::fs::write(&on, bad.replace("\"acme\"", "8")).expect("there is room");
+    let (code, faults, why) = policy(data_dir, &["reload"]);
+    assert_eq!(code, Some(2), "{faults}{why}");
+    let places = ["tenants[0].id", "tenants[1].call_recording.account"];
+    let told = |place: &str| faults.contains(&format!("{}: {place}", on.display()));
+    assert!(places.into_iter().all(told), "{faults}");
+    assert!(why.contains("set 1-"), "{why}");
+    std::fs::write(&on, ON).expect("there is room");
+    let (code, text, why) = policy(data_dir, &["reload"]);
+    assert_eq!(code, Some(0), "{text}{why}");
+    assert!(text.starts_with("nothing is otherwise: policies 1-"), "{text}");
+}
+
+/// One file in the place of another, and one that is new.
+fn applied(data_dir: &Path, folder: &Path) {
+    let files = ["acme.json", "b.toml"].map(|name| folder.join(name).display().to_string());
+    std::fs::write(&files[0], ON.replace("true", "false")).expect("there is room");
+    std::fs::write(&files[1], "[[tenants]]\nid = \"b\"\n").expect("there is room");
+    let (code, text, why) = policy(data_dir, &["apply", &files[0], &files[1], "--json"]);
+    assert_eq!(code, Some(0), "{text}{why}");
+    let answer: Value = serde_json::from_str(&text).expect("a line of JSON");
+    assert_eq!(answer["changed"], json!(["tenant acme"]));
+    assert_eq!(answer["added"], json!(["tenant b"]));
+    assert_eq!(names(&folder.join("policies")), ["acme.json", "b.toml"]);
+    assert!(!folder.join(".policies.next").exists());
+}
+
+/// One file less; and who did it all.
+fn removed(data_dir: &Path) {
+    let (code, text, why) = policy(data_dir, &["remove", "b.toml"]);
+    assert_eq!((code, text.contains("removed tenant b")), (Some(0), true), "{text}{why}");
+    let (code, _, why) = policy(data_dir, &["remove", "b.toml"]);
+    assert_eq!((code, why.contains("it has acme.json")), (Some(2), true), "{why}");
+    let (_, rows, _) = policy(data_dir, &["history", "--json"]);
+    let rows: Vec<Value> =
+        rows.lines().map(|row| serde_json::from_str(row).expect("a line of JSON")).collect();
+    let by: Vec<&Value> = rows.iter().map(|row| &row["by"]).collect();
+    assert_eq!(by, ["start", "apply", "remove"]);
+    assert!(rows.iter().all(|row| row["who"] == "root"), "{rows:#?}");
 }
 
 /// A call has no recording if the set that stops it came before anybody spoke.

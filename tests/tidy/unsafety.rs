@@ -7,7 +7,7 @@ const REACH_LINES: usize = 6;
 
 /// Files that may hold `unsafe`, and what for. The XDP program is unsafe by nature: each access to a packet or
 /// a map goes through a pointer that the verifier has seen.
-const NAMED: [(&str, &str); 24] = [
+const NAMED: [(&str, &str); 25] = [
     ("capture/ipc/src/socket.rs", "SOCK_SEQPACKET, which std lacks"),
     ("capture/ipc/src/wiping.rs", "an allocator"),
     ("capture/line/src/prefetch.rs", "a hint to the cache"),
@@ -26,6 +26,7 @@ const NAMED: [(&str, &str); 24] = [
     ),
     ("control-plane/src/doctor/machine.rs", "a program's capabilities, which std cannot read"),
     ("control-plane/src/doctor/storage.rs", "free space, which std cannot tell"),
+    ("control-plane/src/rules/folder.rs", "two folders change places, which std lacks"),
     ("control-plane/src/setup.rs", "system calls of the start"),
     ("ebpf/program/src/", "packets and maps of the XDP program"),
     ("perf/generator/src/", "packets and maps of the load generator"),

@@ -68,6 +68,19 @@ Examples:
   earwitness policy explain --from +4930555123 --to 700 --through 700@acme.example --direction inbound \\
       --config earwitness.toml --json";
 
+pub(super) const POLICY_RELOAD: &str = "\
+Example, after files in the folder of [policy] files were changed:
+  earwitness policy reload --data-dir /var/lib/earwitness
+Exit codes: 0 the set is in force, 1 no daemon, 2 the set has faults and the one before stays.";
+
+pub(super) const POLICY_APPLY: &str = "\
+Examples:
+  earwitness policy apply sales.json support.toml --data-dir /var/lib/earwitness
+  earwitness policy remove sales.json --data-dir /var/lib/earwitness
+The daemon must be running, and read a folder ([policy] files = [\"/etc/earwitness/policies\"]); who runs this must be
+allowed to write beside that folder, and to use run/control.sock.
+Exit codes: 0 the set is in force, 1 no daemon or no right, 2 the set has faults and all is as it was.";
+
 pub(super) const POLICY_HISTORY: &str = "\
 Example:
   earwitness policy history --data-dir /var/lib/earwitness";

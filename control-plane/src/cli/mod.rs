@@ -6,6 +6,7 @@ mod listing;
 mod pages;
 mod policy;
 mod replay;
+mod socket;
 
 use std::path::PathBuf;
 

@@ -1,4 +1,6 @@
-//! `policy`: whether files hold, what they decide about a call and why, their schema, their history.
+//! `policy`: whether files hold, what they decide about a call and why, their schema, their history; and other ones.
+
+mod change;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -9,12 +11,15 @@ use clap::{Args, Subcommand, ValueEnum};
 use earwitness_catalog::{Catalog, CatalogError, PolicyVersionRow};
 use earwitness_policy::facts::Facts;
 use earwitness_policy::trace::Node;
-use earwitness_policy::{Answer, By, Direction, Explained, Identity, PartyFacts, Policy, Stage};
+use earwitness_policy::{
+    Answer, By, Direction, Explained, Faults, Identity, PartyFacts, Policy, Stage,
+};
 use serde_json::{Value, json};
 
 use super::examples;
+use super::socket::SocketError;
 use crate::config::{Config, ConfigError};
-use crate::rules::{Loaded, Rules, RulesError};
+use crate::rules::{FolderError, Loaded, Rules};
 use crate::setup::{self, DataDirError};
 
 #[derive(Debug, Subcommand)]
@@ -30,6 +35,15 @@ pub enum PolicyCommand {
     /// Every set that was in force: since when, by whom, and what it changed.
     #[command(after_help = examples::POLICY_HISTORY)]
     History(super::List),
+    /// Has the daemon read its policy files again; a set with a fault changes nothing.
+    #[command(after_help = examples::POLICY_RELOAD)]
+    Reload(super::List),
+    /// Puts files into the daemon's folder of policies, and into force: all of them, or none.
+    #[command(after_help = examples::POLICY_APPLY)]
+    Apply(change::Apply),
+    /// Takes files out of the daemon's folder of policies, and out of force: all of them, or none.
+    #[command(after_help = examples::POLICY_APPLY)]
+    Remove(change::Remove),
 }
 
 #[derive(Debug, Args)]
@@ -97,7 +111,17 @@ pub enum Way {
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     #[error(transparent)]
-    Rules(#[from] RulesError),
+    Refused(#[from] Faults),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error(
+        "the policy files are as they were, but which set is in force is not known: use `earwitness policy reload`"
+    )]
+    TakenBack { source: SocketError },
+    #[error("the daemon cannot read its policies: {reason}")]
+    Failed { reason: String },
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
@@ -115,10 +139,15 @@ impl PolicyError {
     #[must_use]
     pub const fn is_usage(&self) -> bool {
         match self {
-            Self::Rules(error) => error.is_usage(),
+            Self::Folder(error) => error.is_usage(),
             Self::DataDir(error) => error.is_usage(),
-            Self::Config(_) => true,
-            Self::Catalog(_) | Self::Calls { .. } | Self::Write { .. } => false,
+            Self::Config(_) | Self::Refused(_) => true,
+            Self::Catalog(_)
+            | Self::Socket(_)
+            | Self::TakenBack { .. }
+            | Self::Failed { .. }
+            | Self::Calls { .. }
+            | Self::Write { .. } => false,
         }
     }
 }
@@ -136,6 +165,9 @@ pub async fn policy(command: &PolicyCommand) -> Result<ExitCode, PolicyError> {
         PolicyCommand::Explain(asked) => explain(asked).await?,
         PolicyCommand::Schema => print(&earwitness_policy::schema::schema())?,
         PolicyCommand::History(list) => history(&list.data_dir, list.json).await?,
+        PolicyCommand::Reload(list) => return change::reload(list),
+        PolicyCommand::Apply(asked) => return change::apply(asked),
+        PolicyCommand::Remove(asked) => return change::remove(asked),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -152,19 +184,10 @@ fn print(text: &str) -> Result<(), PolicyError> {
 fn check(asked: &Check) -> Result<ExitCode, PolicyError> {
     let loaded = match Loaded::of(&asked.files) {
         Ok(loaded) => loaded,
-        Err(RulesError::Refused(faults)) => {
-            let line = |fault: &earwitness_policy::load::Fault| match asked.json {
-                true => format!("{}\n", json!(fault)),
-                false => format!("{fault}\n"),
-            };
-            let mut text: String = faults.faults.iter().map(line).collect();
-            if faults.left_out > 0 && !asked.json {
-                text += &format!("and {} more\n", faults.left_out);
-            }
-            print(&text)?;
+        Err(faults) => {
+            tell_faults(&faults, asked.json)?;
             return Ok(ExitCode::from(REFUSED));
         }
-        Err(error) => return Err(error.into()),
     };
     let extent = loaded.policy.extent();
     let text = if asked.json {
@@ -183,6 +206,19 @@ fn check(asked: &Check) -> Result<ExitCode, PolicyError> {
     };
     print(&format!("{text}\n"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line each.
+fn tell_faults(faults: &Faults, is_json: bool) -> Result<(), PolicyError> {
+    let line = |fault: &earwitness_policy::load::Fault| match is_json {
+        true => format!("{}\n", json!(fault)),
+        false => format!("{fault}\n"),
+    };
+    let mut text: String = faults.faults.iter().map(line).collect();
+    if faults.left_out > 0 && !is_json {
+        text += &format!("and {} more\n", faults.left_out);
+    }
+    print(&text)
 }
 
 async fn explain(asked: &Explain) -> Result<(), PolicyError> {
@@ -297,14 +333,15 @@ async fn history(data_dir: &Path, json: bool) -> Result<(), PolicyError> {
 }
 
 fn told(row: &PolicyVersionRow) -> String {
-    let mut what = Vec::new();
-    for (word, names) in
-        [("added", &row.added), ("changed", &row.changed), ("removed", &row.removed)]
-    {
-        if !names.is_empty() {
-            what.push(format!("{word} {}", names.join(", ")));
-        }
-    }
-    let PolicyVersionRow { number, hash, since, who, by, .. } = row;
-    format!("{number:4}  {hash}  {since}  {who} ({by})  {}", what.join("; "))
+    let PolicyVersionRow { number, hash, since, who, by, added, changed, removed, .. } = row;
+    let what = changes(added, changed, removed);
+    format!("{number:4}  {hash}  {since}  {who} ({by})  {what}")
+}
+
+/// What a set has otherwise than the one before.
+fn changes(added: &[String], changed: &[String], removed: &[String]) -> String {
+    let kinds = [("added", added), ("changed", changed), ("removed", removed)];
+    let named = kinds.into_iter().filter(|(_, names)| !names.is_empty());
+    let told = named.map(|(word, names)| format!("{word} {}", names.join(", ")));
+    told.collect::<Vec<_>>().join("; ")
 }

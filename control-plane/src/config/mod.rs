@@ -105,7 +105,7 @@ settings! {
 settings! {
     /// Who is recorded, in which form.
     pub struct PolicyFiles in "policy" {
-        /// Policy files, JSON or TOML, and folders of them; read as a whole at the start and on SIGHUP.
+        /// Policy files, JSON or TOML, and folders of them; read as a whole at the start, on SIGHUP, and for `earwitness policy reload`, `apply` and `remove`.
         pub files: Vec<PathBuf> = Vec::new(),
     }
 }

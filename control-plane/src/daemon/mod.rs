@@ -6,6 +6,7 @@
 mod bookmark;
 mod capture;
 pub mod desk;
+pub mod errand;
 mod orphans;
 mod reload;
 mod watch;
@@ -93,10 +94,11 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         .build()
         .map_err(system("start the HTTP server's runtime"))?;
     let by = (By::Start, &*rules::who(None));
-    let rules = rules::keep(config, &config.data_dir, by)?;
+    let rules = rules::keep(config, &config.data_dir, by)?.rules;
     let past = runtime.block_on(past(config))?;
     let listener = runtime.block_on(http::listen(config.http.listen))?;
-    let reload = reload::Reload::start(config, &metrics).map_err(system("watch for SIGHUP"))?;
+    let reload =
+        reload::Reload::start(config, &rules, &metrics).map_err(system("watch for SIGHUP"))?;
     metrics.policy(&rules);
     let watcher = watch::Watcher::start(config, past, (rules, reload), &metrics)?;
     give_up_capabilities();

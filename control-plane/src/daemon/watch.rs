@@ -88,9 +88,8 @@ impl Watcher {
             pool: setup::finish_pool(config, &data_dir, metrics, setup::cores() - 1)?,
             clerk: Clerk::start(&data_dir, Pace::Prompt, metrics)?,
             capture,
-            desk: Desk::open(&data_dir).map_err(|source| DaemonError::System {
-                what: "serve run/control.sock in the data folder",
-                source,
+            desk: Desk::open(&data_dir, &config.policy.files).map_err(|source| {
+                DaemonError::System { what: "serve run/control.sock in the data folder", source }
             })?,
             bookmarks: Bookmarks::starting_at(past.note),
             reload,
@@ -135,16 +134,14 @@ impl Watcher {
         }
         self.intake.erased(&news.erased);
         self.look_for_lanes(news.connected)?;
-        if let Some(rules) = self.reload.take() {
-            self.metrics.policy(&rules);
-            self.intake.table.set_rules(rules, self.read_ns);
-        }
+        self.look_for_policies();
         let until_ns = self.follower.settled_ns(wall_ns());
         let signalling = self.follower.signalling(until_ns, BUDGET, &mut self.intake);
         news.flows.iter().for_each(|seen| self.intake.flow_seen(seen));
         self.intake.overheard(&news.overheard);
-        let Self { desk, intake, .. } = self;
-        desk.serve(wall_ns(), |call, command| intake.command(call, command));
+        let Self { desk, intake, reload, .. } = self;
+        let asks = desk.serve(wall_ns(), |call, command| intake.command(call, command));
+        asks.into_iter().for_each(|ask| reload.ask(ask));
         self.command();
         let media = self.follower.media(BUDGET, &mut self.intake);
         let Self { bookmarks, follower, .. } = self;
@@ -168,6 +165,18 @@ impl Watcher {
             self.follower.look_for_lanes(&Vec::new())?;
         }
         Ok(())
+    }
+
+    /// Whoever asked for them is answered when they are in force.
+    fn look_for_policies(&mut self) {
+        let Some(done) = self.reload.attend() else { return };
+        if let Some(rules) = done.rules {
+            self.metrics.policy(&rules);
+            self.intake.table.set_rules(rules, self.read_ns);
+        }
+        if let Some(guest) = done.guest {
+            self.desk.answer(guest, &done.answer);
+        }
     }
 
     /// What capture has not said to be done.

@@ -1,8 +1,12 @@
 //! The files of a set: those of the configuration, a folder standing for those in it.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use earwitness_catalog::CatalogError;
+use earwitness_policy::load::Fault;
 use earwitness_policy::{Faults, Source};
 
 use super::version::Loaded;
@@ -10,67 +14,93 @@ use super::version::Loaded;
 /// Why there is no set.
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
-    #[error("cannot read policy {path}: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Refused(#[from] Faults),
     #[error("the policies' history")]
     History(#[from] CatalogError),
     #[error("no runtime for the catalog: {source}")]
-    Runtime { source: std::io::Error },
+    Runtime { source: io::Error },
 }
 
 impl RulesError {
     /// Whether the files were wrong, not the machine.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::Read { .. } | Self::Refused(_))
+        matches!(self, Self::Refused(_))
     }
 }
+
+/// A folder that is read in another's place, and told as that one.
+#[derive(Debug, Clone, Copy)]
+pub struct Instead<'a> {
+    pub folder: &'a Path,
+    pub copy: &'a Path,
+}
+
+/// Names and texts.
+type Texts = Vec<(String, String)>;
 
 /// Names and texts of all files; of a folder those that end in `.json` or `.toml`, by name.
 ///
 /// # Errors
-/// One cannot be read.
-pub fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, RulesError> {
+/// Each that cannot be read.
+fn read(paths: &[PathBuf], instead: Option<Instead<'_>>) -> Result<Texts, Faults> {
     let mut texts = Vec::new();
+    let mut faults = Vec::new();
+    let mut take = |told: &Path, text: io::Result<String>| match text {
+        Ok(text) => texts.push((told.display().to_string(), text)),
+        Err(error) => faults.push(unreadable(told, &error)),
+    };
     for path in paths {
-        let failed = |source| RulesError::Read { path: path.clone(), source };
-        if path.is_dir() {
-            for file in of_folder(path).map_err(failed)? {
-                texts.push(text(&file)?);
+        let at = instead.filter(|instead| path == instead.folder);
+        let at = at.map_or(path.as_path(), |instead| instead.copy);
+        if !at.is_dir() {
+            take(path, std::fs::read_to_string(at));
+            continue;
+        }
+        match of_folder(at) {
+            Ok(files) => {
+                files.into_iter().for_each(|(name, text)| take(&path.join(name), text));
             }
-        } else {
-            texts.push(text(path)?);
+            Err(error) => take(path, Err(error)),
         }
     }
-    Ok(texts)
+    if faults.is_empty() { Ok(texts) } else { Err(Faults { faults, left_out: 0 }) }
 }
 
-fn of_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let entries: Result<Vec<PathBuf>, std::io::Error> =
-        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
-    let is_policy = |path: &PathBuf| {
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        path.is_file() && matches!(ending, Some("json" | "toml"))
+fn unreadable(path: &Path, error: &io::Error) -> Fault {
+    let problem = format!("cannot be read: {error}");
+    Fault { file: path.display().to_string(), path: String::new(), problem }
+}
+
+/// Whether a file of a folder is one of its policies.
+pub(super) fn is_policy(name: &Path) -> bool {
+    let ending = name.extension().and_then(|ending| ending.to_str());
+    matches!(ending, Some("json" | "toml"))
+}
+
+/// What is in a folder at one time: another that takes its place meanwhile is not looked into.
+fn of_folder(folder: &Path) -> io::Result<Vec<(PathBuf, io::Result<String>)>> {
+    let opened = File::open(folder)?;
+    let opened_at = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));
+    let entries: io::Result<Vec<PathBuf>> =
+        std::fs::read_dir(&opened_at)?.map(|entry| Ok(entry?.file_name().into())).collect();
+    let mut names = entries?;
+    names.retain(|name| is_policy(name) && opened_at.join(name).is_file());
+    names.sort();
+    let text = |name: PathBuf| {
+        let text = std::fs::read_to_string(opened_at.join(&name));
+        (name, text)
     };
-    let mut files: Vec<PathBuf> = entries?.into_iter().filter(is_policy).collect();
-    files.sort();
-    Ok(files)
-}
-
-fn text(path: &Path) -> Result<(String, String), RulesError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| RulesError::Read { path: path.to_owned(), source })?;
-    Ok((path.display().to_string(), text))
+    Ok(names.into_iter().map(text).collect())
 }
 
 /// Reads and checks a set as a whole.
 ///
 /// # Errors
-/// A file cannot be read, or the set is refused: everything that is wrong is named.
-pub fn load(paths: &[PathBuf]) -> Result<Loaded, RulesError> {
-    let texts = read(paths)?;
+/// Everything that is wrong, files that cannot be read included.
+pub(super) fn load(paths: &[PathBuf], instead: Option<Instead<'_>>) -> Result<Loaded, Faults> {
+    let texts = read(paths, instead)?;
     let sources: Vec<Source<'_>> = texts.iter().map(|(name, text)| Source { name, text }).collect();
     let loaded = earwitness_policy::load(&sources)?;
     Ok(Loaded::new(loaded, &texts))

@@ -16,8 +16,29 @@ use crate::config::Config;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     Start,
+    /// SIGHUP, or `policy reload`.
     Reload,
+    /// `policy apply`.
+    Apply,
+    /// `policy remove`.
+    Remove,
     Replay,
+}
+
+/// What a set has otherwise than the one before, by the names of its parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Change {
+    pub added: Vec<String>,
+    pub changed: Vec<String>,
+    pub removed: Vec<String>,
+}
+
+/// A set that is in force.
+#[derive(Debug)]
+pub struct Kept {
+    pub rules: Rules,
+    /// `None`: it is the one that was in force.
+    pub change: Option<Change>,
 }
 
 impl By {
@@ -25,6 +46,8 @@ impl By {
         match self {
             Self::Start => "start",
             Self::Reload => "reload",
+            Self::Apply => "apply",
+            Self::Remove => "remove",
             Self::Replay => "replay",
         }
     }
@@ -35,10 +58,10 @@ impl By {
 ///
 /// # Errors
 /// The set is refused, or the history cannot be written.
-pub fn keep(config: &Config, data_dir: &Path, (by, who): (By, &str)) -> Result<Rules, RulesError> {
+pub fn keep(config: &Config, data_dir: &Path, (by, who): (By, &str)) -> Result<Kept, RulesError> {
     let rules = Rules::without_policies(config.recording.default);
     if config.policy.files.is_empty() {
-        return Ok(rules);
+        return Ok(Kept { rules, change: None });
     }
     let loaded = Loaded::of(&config.policy.files)?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -47,14 +70,14 @@ pub fn keep(config: &Config, data_dir: &Path, (by, who): (By, &str)) -> Result<R
         .enable_all()
         .build()
         .map_err(|source| RulesError::Runtime { source })?;
-    let version = runtime.block_on(async {
+    let (version, change) = runtime.block_on(async {
         let catalog = Catalog::open(data_dir).await?;
-        let version = enter(&catalog, &loaded, (by, who), now).await;
+        let entered = enter(&catalog, &loaded, (by, who), now).await;
         catalog.close().await;
-        version
+        entered
     })?;
-    tracing::info!(%version, tenants = loaded.policy.extent().tenants, "policies in force");
-    Ok(rules.with(loaded.policy, version))
+    tracing::info!(%version, tenants = loaded.policy.extent().tenants, who, "policies in force");
+    Ok(Kept { rules: rules.with(loaded.policy, version), change })
 }
 
 async fn enter(
@@ -62,16 +85,23 @@ async fn enter(
     loaded: &Loaded,
     (by, who): (By, &str),
     now: Timestamp,
-) -> Result<Version, RulesError> {
+) -> Result<(Version, Option<Change>), RulesError> {
     let last = catalog.last_policy_version().await?;
     if let Some(last) = last.as_ref().filter(|last| last.hash == loaded.hash) {
-        return Ok(Version { number: last.number, hash: last.hash.clone() });
+        return Ok((Version { number: last.number, hash: last.hash.clone() }, None));
     }
     let none = BTreeMap::new();
     let before = last.as_ref().map_or(&none, |last| &last.parts);
     let names = |of: &BTreeMap<String, String>, is_it: &dyn Fn(&String, &String) -> bool| {
         let found = of.iter().filter(|(name, hash)| is_it(name, hash));
         found.map(|(name, _)| name.clone()).collect::<Vec<String>>()
+    };
+    let change = Change {
+        added: names(&loaded.parts, &|name, _| !before.contains_key(name)),
+        changed: names(&loaded.parts, &|name, hash| {
+            before.get(name).is_some_and(|known| known != hash)
+        }),
+        removed: names(before, &|name, _| !loaded.parts.contains_key(name)),
     };
     let row = PolicyVersionRow {
         number: last.as_ref().map_or(1, |last| last.number + 1),
@@ -80,15 +110,13 @@ async fn enter(
         who: who.to_owned(),
         by: by.name().to_owned(),
         files: loaded.files.clone(),
-        added: names(&loaded.parts, &|name, _| !before.contains_key(name)),
-        changed: names(&loaded.parts, &|name, hash| {
-            before.get(name).is_some_and(|known| known != hash)
-        }),
-        removed: names(before, &|name, _| !loaded.parts.contains_key(name)),
+        added: change.added.clone(),
+        changed: change.changed.clone(),
+        removed: change.removed.clone(),
         parts: loaded.parts.clone(),
     };
     catalog.keep_policy_version(&row).await?;
-    Ok(Version { number: row.number, hash: row.hash })
+    Ok((Version { number: row.number, hash: row.hash }, Some(change)))
 }
 
 /// A user of this machine by name; `None`: the one that this process runs as.
@@ -125,12 +153,13 @@ mod tests {
         let keep = |by| keep(&config(folder.path()), folder.path(), (by, "ann"));
         write("a.json", r#"{ "tenants": [{ "id": "a" }, { "id": "b" }] }"#);
         write("note.txt", "no policy");
-        let first = keep(By::Start).unwrap().version.unwrap();
-        let again = keep(By::Reload).unwrap().version.unwrap();
-        assert_eq!((first.number, &first), (1, &again));
+        let first = keep(By::Start).unwrap().rules.version.unwrap();
+        let again = keep(By::Reload).unwrap();
+        assert_eq!((first.number, Some(&first)), (1, again.rules.version.as_ref()));
+        assert_eq!(again.change, None);
         write("a.json", r#"{ "tenants": [{ "id": "a", "catch_all": true }] }"#);
         write("b.toml", "[[tenants]]\nid = \"c\"\n");
-        assert_eq!(keep(By::Reload).unwrap().version.unwrap().number, 2);
+        assert_eq!(keep(By::Reload).unwrap().rules.version.unwrap().number, 2);
         write("b.toml", "[[tenants]]\nid = \"a\"\n");
         let error = keep(By::Reload).unwrap_err();
         assert!(error.is_usage() && error.to_string().contains("is a tenant of"), "{error}");

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use earwitness_policy::Policy;
 use earwitness_policy::document::{PolicyFile, Tenant};
+use earwitness_policy::{Faults, Policy};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::files::{self, RulesError};
+use super::files;
 
 /// Bytes of a hash that are kept.
 const HASH_BYTES: usize = 6;
@@ -43,9 +43,9 @@ impl Loaded {
     /// Reads and checks the files of a set as a whole.
     ///
     /// # Errors
-    /// A file cannot be read, or the set is refused: everything that is wrong is named.
-    pub fn of(paths: &[PathBuf]) -> Result<Self, RulesError> {
-        files::load(paths)
+    /// Everything that is wrong, files that cannot be read included.
+    pub fn of(paths: &[PathBuf]) -> Result<Self, Faults> {
+        files::load(paths, None)
     }
 
     pub(super) fn new(loaded: earwitness_policy::Loaded, texts: &[(String, String)]) -> Self {

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::limits::FAULTS_MAX;
 
 /// One fault.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Fault {
     pub file: String,
     /// Where in the file, such as `tenants[0].users[3].call_recording.inbound`; empty: the file as a whole.
