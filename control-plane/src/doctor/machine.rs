@@ -18,7 +18,8 @@ const CAPABILITIES: [(u8, &str); 6] = [
 ];
 
 pub(super) fn examine() -> Vec<Finding> {
-    let mut findings = vec![kernel(), btf(), privileges(), bpf_for_others(), memory(), cores()];
+    let mut findings =
+        vec![kernel(), btf(), privileges(), bpf_for_others(), memory(), swap(), cores()];
     findings.extend(programs_found());
     findings
 }
@@ -142,6 +143,33 @@ fn memory() -> Finding {
     Finding::lack(Level::Slow, "memory", found, "free some, or set capture.ring_mib lower than 64")
 }
 
+/// What waits in memory shall not come to a disk (C7).
+fn swap() -> Finding {
+    let text = read("/proc/swaps").unwrap_or_default();
+    swap_of(&text, |device| read(&format!("/sys/block/{device}/dm/uuid")))
+}
+
+/// Of the text of /proc/swaps, a header and a line for each place; `uuid_of` says what a device-mapper device is.
+fn swap_of(text: &str, uuid_of: impl Fn(&str) -> Option<String>) -> Finding {
+    let places = text.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    // Compressed memory is memory.
+    let outside: Vec<&str> = places.filter(|place| !place.starts_with("/dev/zram")).collect();
+    let is_encrypted = |place: &&str| {
+        let uuid = place.strip_prefix("/dev/").and_then(&uuid_of);
+        uuid.is_some_and(|uuid| uuid.starts_with("CRYPT-"))
+    };
+    let open: Vec<&str> = outside.iter().copied().filter(|place| !is_encrypted(place)).collect();
+    if open.is_empty() {
+        return Finding::ok("swap", if outside.is_empty() { "none" } else { "encrypted" });
+    }
+    Finding::lack(
+        Level::Slow,
+        "swap",
+        format!("{}: pieces of media that wait in memory may come to it", open.join(", ")),
+        "swapoff, or MemorySwapMax=0 in the unit, or swap that is encrypted (`swap` in /etc/crypttab)",
+    )
+}
+
 fn cores() -> Finding {
     let count = core_count();
     if count > 1 {
@@ -173,6 +201,32 @@ fn programs_found() -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// OPS-3, C7: swap is a lack, unless what comes to it stays in memory or cannot be read.
+    #[test]
+    fn open_swap_is_told() {
+        let uuid_of = |device: &str| match device {
+            "dm-1" => Some("CRYPT-PLAIN-cswap".to_owned()),
+            "dm-2" => Some("LVM-0123".to_owned()),
+            _ => None,
+        };
+        let of = |lines: &[&str]| {
+            let head = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+            let lines = lines.iter().map(|place| format!("{place}  partition\t2097148\t0\t-2\n"));
+            swap_of(&(head.to_owned() + &lines.collect::<String>()), uuid_of)
+        };
+        for (places, level, found) in [
+            (vec![], Level::Ok, "none"),
+            (vec!["/dev/zram0"], Level::Ok, "none"),
+            (vec!["/dev/zram0", "/dev/dm-1"], Level::Ok, "encrypted"),
+            (vec!["/dev/dm-1", "/dev/dm-2", "/swapfile"], Level::Slow, "/dev/dm-2, /swapfile: "),
+        ] {
+            let finding = of(&places);
+            assert_eq!(finding.level, level, "{places:?}");
+            assert!(finding.found.starts_with(found), "{finding:?}");
+        }
+        assert_eq!(swap_of("", uuid_of).level, Level::Ok, "a kernel without swap");
+    }
 
     /// OPS-3: a program that was given capabilities needs no root.
     #[test]
