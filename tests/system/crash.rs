@@ -162,6 +162,22 @@ fn a_capture_that_is_starting_is_taken_over() {
     daemon.stop();
 }
 
+/// OPS-6: a capture process that was taken over, which is no child of the daemon, and hangs when the daemon is to stop is
+/// killed: none goes on without one.
+#[test]
+fn a_capture_that_hangs_ends_with_the_daemon() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let mut daemon = Daemon::start(Space::new("h"), folder.path(), "");
+    let captures = daemon.capture_pids();
+    daemon.kill_control_plane();
+    daemon.await_metrics("it is taken over", |metrics| {
+        metrics.sum("earwitness_capture_connected") == 1.0
+    });
+    assert_eq!(daemon.capture_pids(), captures);
+    daemon.halt_capture();
+    daemon.stop();
+}
+
 /// CAP-7, OPS-6: a capture process that starts in the middle of a call over WebSocket has not seen the handshake, and
 /// nothing in the frames says what they are; yet the BYE is heard.
 #[test]

@@ -69,6 +69,14 @@ impl Daemon {
         }
     }
 
+    /// SIGSTOP: it is there, and does nothing more.
+    pub(crate) fn halt_capture(&self) {
+        let pid = self.capture_pid().expect("capture runs");
+        // SAFETY: kill sends a signal to a process of ours and touches no memory.
+        let halted = unsafe { libc::kill(pid, libc::SIGSTOP) };
+        assert_eq!(halted, 0, "capture runs");
+    }
+
     pub(crate) fn kill_control_plane(&mut self) {
         kill(self.control_plane_pid());
         self.child.wait().expect("it has ended");

@@ -7,7 +7,7 @@ const REACH_LINES: usize = 6;
 
 /// Files that may hold `unsafe`, and what for. The XDP program is unsafe by nature: each access to a packet or
 /// a map goes through a pointer that the verifier has seen.
-const NAMED: [(&str, &str); 25] = [
+const NAMED: [(&str, &str); 26] = [
     ("capture/ipc/src/socket.rs", "SOCK_SEQPACKET, which std lacks"),
     ("capture/ipc/src/wiping.rs", "an allocator"),
     ("capture/line/src/prefetch.rs", "a hint to the cache"),
@@ -24,6 +24,7 @@ const NAMED: [(&str, &str); 25] = [
         "control-plane/src/daemon/desk.rs",
         "who is at the other end of a socket, which std cannot tell",
     ),
+    ("control-plane/src/daemon/process.rs", "pidfd, which std lacks"),
     ("control-plane/src/doctor/machine.rs", "a program's capabilities, which std cannot read"),
     ("control-plane/src/doctor/storage.rs", "free space, which std cannot tell"),
     ("control-plane/src/rules/folder.rs", "two folders change places, which std lacks"),

@@ -15,6 +15,7 @@ use earwitness_ipc::{
 };
 use sha2::{Digest, Sha256};
 
+use super::process::Foreign;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::programs;
@@ -28,6 +29,8 @@ const RESTART_MIN: Duration = Duration::from_millis(200);
 const RESTART_MAX: Duration = Duration::from_secs(10);
 /// How long it may take to end in order.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the kernel may take to end it: a process that waits for a disk ends when the disk answers.
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why there is no capture process.
 #[derive(Debug, thiserror::Error)]
@@ -342,10 +345,23 @@ impl Capture {
             std::thread::sleep(Duration::from_millis(5));
         }
         tracing::error!("the capture process does not end; it is killed");
-        if let Some(mut child) = self.child.take()
-            && child.kill().and_then(|()| child.wait()).is_err()
-        {
-            tracing::error!("the capture process cannot be killed");
+        self.kill();
+    }
+
+    /// Ours, and one that was taken over: as long as its door is open it lives, and the number is its own.
+    fn kill(&mut self) {
+        let own = self.child.take().map(|child| child.id());
+        let taken_over = self.pid.filter(|pid| self.door.is_some() && own != Some(*pid));
+        for pid in own.into_iter().chain(taken_over) {
+            match Foreign::of(pid).and_then(|process| process.kill(KILL_TIMEOUT)) {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::error!(pid, "the capture process was killed and is still there");
+                }
+                Err(error) => {
+                    tracing::error!(pid, %error, "the capture process cannot be killed; end it: kill -9 {pid}");
+                }
+            }
         }
     }
 

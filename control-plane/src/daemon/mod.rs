@@ -8,6 +8,7 @@ mod capture;
 pub mod desk;
 pub mod errand;
 mod orphans;
+mod process;
 mod reload;
 mod watch;
 
