@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use earwitness_ipc::{decode, encode};
 use earwitness_segment::limits::{BLOCK_ALIGN, HEADER_BYTES};
 use earwitness_segment::{
-    Cursor, Follower, LaneId, LaneKind, Log, ReadError, Record, SegmentError, recover,
+    Cursor, Follower, LaneId, LaneKind, Log, ReadError, Record, RecordPos, SegmentError,
+    SegmentInfo, recover,
 };
 
 use crate::intake::Intake;
@@ -208,14 +209,40 @@ impl LogFollower {
         mut past: Intake,
         metrics: &Arc<Metrics>,
     ) -> Result<Intake, FollowError> {
-        let mut follower = Self::open(data_dir, &Cursors::new(), metrics)?;
         let since_ns = note.at_ns.saturating_sub(REGISTERED_NS);
+        let mut follower = Self::open(data_dir, &Self::since(data_dir, since_ns)?, metrics)?;
         follower.each_of_signalling(note.at_ns, usize::MAX, |lane, record| {
             if record.meta.ts_ns >= since_ns {
                 past.registration(lane, record);
             }
         });
         Ok(past)
+    }
+
+    /// Cursors of signalling lanes at the last segment that begins before this time; a lane in which all that is kept came
+    /// later has none.
+    fn since(data_dir: &Path, since_ns: u64) -> Result<Cursors, FollowError> {
+        const FIRST: u32 = (HEADER_BYTES / BLOCK_ALIGN) as u32;
+        let list = |source| FollowError::List { source };
+        let mut log = Log::open(&segments_dir(data_dir)).map_err(list)?;
+        let mut cursors = Vec::new();
+        for (lane, kind) in log.lanes().map_err(list)? {
+            if kind != LaneKind::Signalling {
+                continue;
+            }
+            let segments = log.segments(lane).map_err(list)?;
+            // One whose first record cannot be read may begin at any time: one before it tells.
+            let begins_before = |segment: &&SegmentInfo| {
+                let first = RecordPos::signalling(segment.seq, FIRST, 0);
+                log.read(lane, first).is_ok_and(|record| record.meta.ts_ns < since_ns)
+            };
+            let begin = segments.iter().rev().find(begins_before);
+            let cursor = |segment: &SegmentInfo| {
+                (lane, Cursor { seq: segment.seq, block: FIRST, ordinal: 0 })
+            };
+            cursors.extend(begin.map(cursor));
+        }
+        Ok(cursors)
     }
 
     fn each_of_signalling(
@@ -360,7 +387,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::FileExt as _;
 
-    use earwitness_segment::{RecordClass, RecordMeta, RecordPos, SegmentWriter, WriterOptions};
+    use earwitness_segment::{RecordClass, RecordMeta, SegmentWriter, WriterOptions};
 
     use super::*;
     use crate::call::Party;
@@ -517,6 +544,34 @@ mod tests {
         };
         assert_eq!(known(true).as_deref(), Some("alice@home"));
         assert_eq!(known(false), None, "without what lies before nobody could tell");
+    }
+
+    /// POL-1: of the log no more is read for registrations than the segments that may have some of that time.
+    #[test]
+    fn older_segments_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let segments = segments_dir(folder.path());
+        fs::create_dir_all(&segments).unwrap();
+        write(&segments, 2, 1..10);
+        write(&segments, 2, 100..110);
+        write(&segments, 2, 200..210);
+        write(&segments, 4, 150..160);
+        let since = |ns| {
+            let cursors = LogFollower::since(folder.path(), ns).unwrap();
+            cursors.iter().map(|(lane, cursor)| (lane.0, cursor.seq)).collect::<Vec<_>>()
+        };
+        assert_eq!(since(0), []);
+        assert_eq!(since(105), [(2, 2)]);
+        assert_eq!(since(200), [(2, 2), (4, 1)]);
+        assert_eq!(since(1_000), [(2, 3), (4, 1)]);
+        let metrics = Arc::new(Metrics::new());
+        let cursors = LogFollower::since(folder.path(), 105).unwrap();
+        let mut follower = LogFollower::open(folder.path(), &cursors, &metrics).unwrap();
+        let mut times = Vec::new();
+        follower.each_of_signalling(u64::MAX, usize::MAX, |_, record| {
+            times.push(record.meta.ts_ns);
+        });
+        assert!(times.starts_with(&[100, 101]) && times.len() == 30, "{times:?}");
     }
 
     /// CAP-3: time does not pass beyond what cannot be read for now, and goes on where it can.
