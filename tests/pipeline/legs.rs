@@ -56,6 +56,24 @@ fn talk(ensemble: &mut Ensemble, line: &Line, voices: [u64; 2], ms: u64) -> Rang
     stretch
 }
 
+/// A box rings behind it for who called in front of it, and both are answered.
+fn through(ensemble: &mut Ensemble, one: &mut Line, other: &mut Line) {
+    ensemble.invite(one);
+    ensemble.wait(10);
+    ensemble.invite(other);
+    ensemble.wait(200);
+    ensemble.answer(other);
+    ensemble.answer(one);
+}
+
+/// What both ends say for so long from now on, in front of a box and behind it; when that is.
+fn both(ensemble: &mut Ensemble, lines: [&Line; 2], voices: [u64; 2], ms: u64) -> Range<u64> {
+    let stretch = ensemble.now_ms()..ensemble.now_ms() + ms;
+    ensemble.talk(lines[0], voices, ms, 5);
+    ensemble.talk(lines[1], voices, ms, 0);
+    stretch
+}
+
 /// As it stands in a URI.
 fn escaped(replaces: &str) -> String {
     replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40")

@@ -412,13 +412,8 @@ mod tests {
 
     /// A call from second 10 on, whose media begins at second 11.
     fn table(rules: Rules) -> (CallTable, CallSlot) {
-        let timing = Timing {
-            hold_ns: 2 * SECOND_NS,
-            trailing_ns: SECOND_NS / 2,
-            media_idle_ns: 600 * SECOND_NS,
-            unanswered_ns: 3_000 * SECOND_NS,
-            length_max_ns: 43_200 * SECOND_NS,
-        };
+        // Nothing is said in it for longer than usual.
+        let timing = Timing { media_idle_ns: 600 * SECOND_NS, ..Timing::OF_TESTS };
         let mut table = CallTable::new(rules, timing, 100);
         let [caller, callee] = [A, B].map(|at: Endpoint| -> SocketAddr { at.to_socket_addr() });
         let slot = table.open(Opening {

@@ -51,6 +51,18 @@ impl Timing {
     }
 }
 
+#[cfg(test)]
+impl Timing {
+    /// What tests go by, unless time is what they are about.
+    pub const OF_TESTS: Self = Self {
+        hold_ns: 2_000_000_000,
+        trailing_ns: 500_000_000,
+        media_idle_ns: 60_000_000_000,
+        unanswered_ns: 300_000_000_000,
+        length_max_ns: 43_200_000_000_000,
+    };
+}
+
 /// What opens a call.
 #[derive(Debug, Clone)]
 pub struct Opening {
@@ -552,13 +564,7 @@ mod tests {
     const SECOND_NS: u64 = 1_000_000_000;
     const A: Endpoint = Endpoint::v4([10, 0, 0, 1], 4000);
     const B: Endpoint = Endpoint::v4([10, 0, 0, 2], 5000);
-    const TIMING: Timing = Timing {
-        hold_ns: 2 * SECOND_NS,
-        trailing_ns: SECOND_NS / 2,
-        media_idle_ns: 60 * SECOND_NS,
-        unanswered_ns: 300 * SECOND_NS,
-        length_max_ns: 43_200 * SECOND_NS,
-    };
+    const TIMING: Timing = Timing::OF_TESTS;
 
     /// A call from second 10 on that receives at `A`.
     fn table(answered: bool) -> (CallTable, CallSlot) {

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::boxes::{hang_up, lines, set_up};
 use super::{
-    ALICE, BOB, CAROL, LEFT, MS, MUSIC, RIGHT, Sound, brief, escaped, joined_by, leg, only_call,
-    parties, sip, text,
+    ALICE, BOB, CAROL, LEFT, MS, MUSIC, RIGHT, Sound, both, brief, escaped, joined_by, leg,
+    only_call, parties, sip, text, through,
 };
 
 const ALLOW: &str = "[control]\nallow = [\"10.9.0.0/24\"]\n";
@@ -377,27 +377,13 @@ fn a_consultation_that_was_paused() {
     let mut asks =
         leg("bob-box", ["bob", "carol"], [2, 10], [4002, 6004]).with("X-Session-Id", "asks");
     let mut carol = leg("box-carol", ["bob", "carol"], [10, 3], [6006, 4000]);
-    let both = |ensemble: &mut Ensemble, lines: [&Line; 2], voices: [u64; 2], ms: u64| {
-        let stretch = ensemble.now_ms()..ensemble.now_ms() + ms;
-        ensemble.talk(lines[0], voices, ms, 5);
-        ensemble.talk(lines[1], voices, ms, 0);
-        stretch
-    };
-    let set_up = |ensemble: &mut Ensemble, one: &mut Line, other: &mut Line| {
-        ensemble.invite(one);
-        ensemble.wait(10);
-        ensemble.invite(other);
-        ensemble.wait(200);
-        ensemble.answer(other);
-        ensemble.answer(one);
-    };
-    set_up(&mut ensemble, &mut alice, &mut bob);
+    through(&mut ensemble, &mut alice, &mut bob);
     let before = both(&mut ensemble, [&alice, &bob], [ALICE, BOB], 1_500);
     ensemble.wait(1_500);
     ensemble.reinvite(&mut bob, Callee, Direction::SendOnly);
     let held = ensemble.now_ms()..ensemble.now_ms() + 5_000;
     ensemble.say(MUSIC, (alice.media[1], alice.media[0]), held, 0);
-    set_up(&mut ensemble, &mut asks, &mut carol);
+    through(&mut ensemble, &mut asks, &mut carol);
     let asked = both(&mut ensemble, [&asks, &carol], [BOB, CAROL], 4_500);
     ensemble.wait(1_000);
     word(&mut ensemble, &asks, "pause", "asks");

@@ -5,8 +5,8 @@ use earwitness_fixtures::sdp::Direction;
 use earwitness_fixtures::spec::Party::{self, Callee, Caller};
 
 use super::{
-    ALICE, BOB, CAROL, LEFT, MUSIC, RIGHT, Sound, brief, escaped, joined_by, leg, media, only_call,
-    parties, replay, talk, text,
+    ALICE, BOB, CAROL, LEFT, MUSIC, RIGHT, Sound, both, brief, escaped, joined_by, leg, media,
+    only_call, parties, replay, talk, text, through,
 };
 
 fn phones(name: &str, users: [&str; 2], hosts: [u8; 2]) -> Line {
@@ -146,37 +146,22 @@ fn an_attended_transfer_inside_a_box() {
     let mut bob = leg("box-bob", ["alice", "bob"], [10, 2], [6002, 4000]);
     let mut asks = leg("bob-box", ["bob", "carol"], [2, 10], [4002, 6004]);
     let mut carol = leg("box-carol", ["bob", "carol"], [10, 3], [6006, 4000]);
-    let both = |ensemble: &mut Ensemble, one: &Line, other: &Line, voices: [u64; 2], ms: u64| {
-        let stretch = ensemble.now_ms()..ensemble.now_ms() + ms;
-        ensemble.talk(one, voices, ms, 5);
-        ensemble.talk(other, voices, ms, 0);
-        ensemble.wait(ms);
-        stretch
-    };
-    let set_up = |ensemble: &mut Ensemble, one: &mut Line, other: &mut Line| {
-        ensemble.invite(one);
-        ensemble.wait(10);
-        ensemble.invite(other);
-        ensemble.wait(200);
-        ensemble.answer(other);
-        ensemble.answer(one);
-    };
-    set_up(&mut ensemble, &mut alice, &mut bob);
-    let before = both(&mut ensemble, &alice, &bob, [ALICE, BOB], 1_500);
+    through(&mut ensemble, &mut alice, &mut bob);
+    let before = both(&mut ensemble, [&alice, &bob], [ALICE, BOB], 1_500);
+    ensemble.wait(1_500);
     ensemble.reinvite(&mut bob, Callee, Direction::SendOnly);
     let held = ensemble.now_ms()..ensemble.now_ms() + 2_500;
     ensemble.say(MUSIC, (alice.media[1], alice.media[0]), held, 0);
-    set_up(&mut ensemble, &mut asks, &mut carol);
-    let asked = both(&mut ensemble, &asks, &carol, [BOB, CAROL], 2_000);
+    through(&mut ensemble, &mut asks, &mut carol);
+    let asked = both(&mut ensemble, [&asks, &carol], [BOB, CAROL], 2_000);
+    ensemble.wait(2_000);
     let replaces = asks.replaces(Callee);
     let escaped = escaped(&replaces);
     ensemble.refer(&mut bob, Callee, &format!("sip:carol@10.9.0.10?Replaces={escaped}"), 202);
     ensemble.notify(&mut bob, Caller, 200);
     ensemble.hang_up(&mut bob, Callee);
     ensemble.hang_up(&mut asks, Callee);
-    let after = ensemble.now_ms()..ensemble.now_ms() + 1_500;
-    ensemble.talk(&alice, [ALICE, CAROL], 1_500, 5);
-    ensemble.talk(&carol, [ALICE, CAROL], 1_500, 0);
+    let after = both(&mut ensemble, [&alice, &carol], [ALICE, CAROL], 1_500);
     ensemble.wait(1_540);
     ensemble.hang_up(&mut carol, Callee);
     ensemble.hang_up(&mut alice, Callee);

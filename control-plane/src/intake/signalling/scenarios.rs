@@ -36,13 +36,6 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let timing = Timing {
-            hold_ns: 2 * SECOND_NS,
-            trailing_ns: SECOND_NS / 2,
-            media_idle_ns: 60 * SECOND_NS,
-            unanswered_ns: 300 * SECOND_NS,
-            length_max_ns: 43_200 * SECOND_NS,
-        };
         let metrics = Arc::new(Metrics::new());
         let mut config = Config::default();
         config.control.allow = vec!["10.0.0.0/8".to_owned()];
@@ -55,7 +48,11 @@ impl Scene {
         };
         Self {
             signalling: Signalling::new(settings, control, Arc::clone(&metrics)),
-            table: CallTable::new(Rules::without_policies(RecordDefault::All), timing, 100),
+            table: CallTable::new(
+                Rules::without_policies(RecordDefault::All),
+                Timing::OF_TESTS,
+                100,
+            ),
             metrics,
             now_ns: SECOND_NS,
         }
