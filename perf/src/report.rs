@@ -1,4 +1,4 @@
-//! Results as a table for people and as JSON in `perf/results/`.
+//! Results as a table for people and as JSON in `perf/results/`, or `target/perf/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,19 +53,30 @@ impl Report {
         self.figures.iter().map(line).collect()
     }
 
-    /// Writes `NAME.json` into the folder of results.
+    /// Writes `NAME.json` into a folder.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn keep(&self) -> anyhow::Result<PathBuf> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
-        fs::create_dir_all(&folder)
+    pub fn keep(&self, folder: &Path) -> anyhow::Result<PathBuf> {
+        fs::create_dir_all(folder)
             .with_context(|| format!("{} cannot be made", folder.display()))?;
         let path = folder.join(format!("{}.json", self.name));
         let text = serde_json::to_string_pretty(self)? + "\n";
         fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
         Ok(path)
     }
+}
+
+/// Where results are kept that claims stand on: those of whole measurements.
+#[must_use]
+pub fn results() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
+}
+
+/// Where those are that were for a look.
+#[must_use]
+pub fn looks() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/perf")
 }
 
 /// Four significant digits: no measurement here is better than that.

@@ -29,7 +29,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use crate::figure::{Figure, Spread};
-use crate::report::Report;
+use crate::report::{self, Report};
 use meter::{Meter, Round};
 
 /// Rounds of a stage; the first, which warms up, is not counted.
@@ -111,7 +111,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     print!("{}", report.table());
     if arguments.names.is_empty() {
-        println!("kept in {}", report.keep()?.display());
+        println!("kept in {}", report.keep(&report::results())?.display());
     }
     Ok(())
 }

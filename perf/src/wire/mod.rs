@@ -62,6 +62,9 @@ pub struct Session {
     /// Not the highest rate without loss, which takes longest
     #[arg(long)]
     unpaced: bool,
+    /// Where results are kept [default: perf/results, or target/perf with --quick, --only or --unpaced]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Print every figure that is kept, too
     #[arg(long)]
     figures: bool,

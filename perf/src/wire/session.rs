@@ -16,6 +16,7 @@ use super::progress::Progress;
 use super::round::{Offer, Run, Sender, measure};
 use super::system::{self, Source, System};
 use super::{Session, floor, plot, search, table};
+use crate::report;
 
 /// How often a run that the hypervisor disturbed is made anew.
 const VOID_MAX: u32 = 3;
@@ -216,7 +217,7 @@ fn keep(outcome: &table::Outcome<'_>) -> anyhow::Result<()> {
     if outcome.session.figures {
         println!("{}", report.table());
     }
-    let path = report.keep()?;
+    let path = report.keep(&folder(outcome.session))?;
     let picture = path.with_extension("svg");
     fs::write(&picture, plot::bars(&outcome.costs()))
         .with_context(|| format!("{} cannot be written", picture.display()))?;
@@ -224,6 +225,13 @@ fn keep(outcome: &table::Outcome<'_>) -> anyhow::Result<()> {
         .with_context(|| format!("the table beside {} cannot be written", path.display()))?;
     println!("kept in {} and {}", path.display(), picture.display());
     Ok(())
+}
+
+/// Where results are kept: what is a part only, or short, is not written over what claims stand on.
+fn folder(session: &Session) -> PathBuf {
+    let is_whole = !session.quick && !session.unpaced && session.only.is_empty();
+    let usual = if is_whole { report::results } else { report::looks };
+    session.out.clone().unwrap_or_else(usual)
 }
 
 fn shortened(session: &Session) -> Session {
@@ -255,4 +263,31 @@ fn cases(session: &Session) -> Vec<Case> {
             session.only.is_empty() || session.only.iter().any(|part| case.name.contains(part))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        session: Session,
+    }
+
+    #[test]
+    fn a_look_is_not_written_over_results() {
+        let of = |words: &[&str]| {
+            let line = Line::parse_from([&["wire"], words].concat());
+            folder(&line.session)
+        };
+        assert_eq!(of(&[]), report::results());
+        assert_eq!(of(&["--rounds", "9"]), report::results());
+        for look in [&["--quick"][..], &["--unpaced"], &["--only", "tcpdump"]] {
+            assert_eq!(of(look), report::looks(), "{look:?}");
+            assert_eq!(of(&[look, &["--out", "there"]].concat()), Path::new("there"));
+        }
+    }
 }
