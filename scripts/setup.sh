@@ -52,6 +52,11 @@ if ((${#missing[@]})); then
     "${as_root[@]}" apt-get update -qq
     # Debian asks about capturing as non-root when tshark arrives; the answer that changes nothing is no.
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    # Nor at the next boot: only what was installed here, which nobody else has switched on.
+    if [[ " ${missing[*]} " == *" kamailio "* && -d /run/systemd/system ]] && command -v systemctl >/dev/null; then
+        say "switching kamailio off, which Debian starts at boot: systemctl disable kamailio"
+        "${as_root[@]}" systemctl --quiet disable kamailio
+    fi
 fi
 
 command -v cargo >/dev/null || die "cargo is missing: install Rust with rustup (https://rustup.rs), stable toolchain"
