@@ -7,6 +7,7 @@ mod crash;
 mod daemon;
 mod demo;
 mod denied;
+mod hostile;
 mod listen;
 mod metrics;
 mod policy;

@@ -42,7 +42,7 @@ fn a_change_is_for_those_it_concerns() {
     let policy = folder.path().join("policy.json");
     write_policy(&policy, true);
     let more = format!("[recording]\ndefault = \"none\"\n[policy]\nfiles = [{policy:?}]\n");
-    let daemon = Daemon::start(Space::new("p"), folder.path(), &more);
+    let daemon = Daemon::start(Space::new("pl"), folder.path(), &more);
     let specs = (0..CALLS).map(|index| {
         let tenant = ["changed", "other", "changed", "limited"][index as usize % 4];
         let spec = CallSpec { talk_ms: TALK_MS, ..CallSpec::new(index) };
