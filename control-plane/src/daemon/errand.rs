@@ -78,7 +78,7 @@ pub struct PolicyAnswer {
 }
 
 impl PolicyAnswer {
-    pub(super) const fn new(result: PolicyResult, version: Option<String>) -> Self {
+    pub(crate) const fn new(result: PolicyResult, version: Option<String>) -> Self {
         Self {
             result,
             reason: None,
@@ -93,11 +93,11 @@ impl PolicyAnswer {
         }
     }
 
-    pub(super) fn files(files: &[PathBuf]) -> Self {
+    pub(crate) fn files(files: &[PathBuf]) -> Self {
         Self { files: files.to_vec(), ..Self::new(PolicyResult::Unchanged, None) }
     }
 
-    pub(super) fn failed(reason: &str, version: Option<String>) -> Self {
+    pub(crate) fn failed(reason: &str, version: Option<String>) -> Self {
         Self { reason: Some(reason.to_owned()), ..Self::new(PolicyResult::Failed, version) }
     }
 

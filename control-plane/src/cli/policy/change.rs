@@ -142,3 +142,61 @@ fn refuse(faults: &Faults, is_json: bool, version: Option<&str>) -> Result<ExitC
     eprintln!("earwitness: the policies are refused for the faults above; {stays} stays in force");
     Ok(ExitCode::from(REFUSED))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use super::*;
+    use crate::daemon::desk;
+
+    /// A daemon that reads `folder`, and says `answer` to who has changed it; a failure without reason is silence.
+    fn daemon(data_dir: &Path, folder: &Path, answer: &PolicyAnswer) -> thread::JoinHandle<()> {
+        fs::create_dir_all(data_dir.join("run")).unwrap();
+        let listener = UnixListener::bind(desk::path(data_dir)).unwrap();
+        let answers = [PolicyAnswer::files(&[folder.to_owned()]), answer.clone()];
+        thread::spawn(move || {
+            for answer in answers {
+                let (mut guest, _) = listener.accept().unwrap();
+                BufReader::new(&guest).read_line(&mut String::new()).unwrap();
+                if answer.result != PolicyResult::Failed || answer.reason.is_some() {
+                    let line = serde_json::to_string(&answer).unwrap() + "\n";
+                    guest.write_all(line.as_bytes()).unwrap();
+                }
+            }
+        })
+    }
+
+    /// POL-1: a change that the daemon refuses, or of which it does not say that it is in force, is taken back.
+    #[test]
+    fn taken_back() {
+        let refused = PolicyAnswer::new(PolicyResult::Refused, Some("1-hash".to_owned()));
+        let silent = PolicyAnswer::new(PolicyResult::Failed, None);
+        let failed = PolicyAnswer::failed("the disk is full", None);
+        let done = PolicyAnswer::new(PolicyResult::Done, None);
+        for (answer, stays) in [(refused, false), (silent, false), (failed, false), (done, true)] {
+            let above = tempfile::tempdir().unwrap();
+            let folder = above.path().join("policies");
+            fs::create_dir(&folder).unwrap();
+            let given = above.path().join("a.json");
+            fs::write(&given, "{}").unwrap();
+            let served = daemon(above.path(), &folder, &answer);
+            let list = List { data_dir: above.path().to_owned(), json: false };
+            let result = apply(&Apply { files: vec![given], list });
+            served.join().unwrap();
+            assert_eq!(folder.join("a.json").exists(), stays, "{answer:?}");
+            let is_told = match answer.result {
+                PolicyResult::Failed if answer.reason.is_none() => {
+                    matches!(result, Err(PolicyError::TakenBack { .. }))
+                }
+                PolicyResult::Failed => matches!(result, Err(PolicyError::Failed { .. })),
+                _ => result.is_ok(),
+            };
+            assert!(is_told, "{answer:?}");
+            assert!(!above.path().join(".policies.next").exists());
+        }
+    }
+}
