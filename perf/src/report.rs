@@ -76,7 +76,7 @@ pub fn results() -> PathBuf {
 /// Where those are that were for a look.
 #[must_use]
 pub fn looks() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/perf")
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("perf")
 }
 
 /// Four significant digits: no measurement here is better than that.
