@@ -8,3 +8,4 @@ mod kernel;
 mod same;
 mod speed;
 mod steering;
+mod verifier;

@@ -4,7 +4,6 @@ use core::arch::asm;
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
-use aya_ebpf::programs::XdpContext;
 use earwitness_wire::Bytes;
 use earwitness_wire::limits::HEADER_BYTES_MAX;
 
@@ -25,13 +24,16 @@ compile_error!(
 /// Loads a number of any alignment in one instruction. The target's own feature for that would misalign the stack as
 /// well, which the verifier refuses. The address was checked by whoever made it.
 macro_rules! load {
-    ($start:expr, $width:literal) => {{
+    ($start:expr, $width:literal) => {
+        load!($start, $width, 0)
+    };
+    ($start:expr, $width:literal, $behind:literal) => {{
         let value: u64;
         // SAFETY: `Packet::direct` has compared the address with the end of the packet, `Request::place` with that
         // of its buffer.
         unsafe {
             asm!(
-                concat!("{value} = *(", $width, " *)({start} + 0)"),
+                concat!("{value} = *(", $width, " *)({start} + ", $behind, ")"),
                 value = out(reg) value,
                 start = in(reg) $start,
                 options(nostack, readonly, preserves_flags)
@@ -41,6 +43,21 @@ macro_rules! load {
     }};
 }
 pub(crate) use load;
+
+/// Four words, one behind the other, in the order of the network.
+macro_rules! four_words {
+    ($start:expr) => {{
+        let start = $start;
+        [
+            load!(start, "u64", 0),
+            load!(start, "u64", 8),
+            load!(start, "u64", 16),
+            load!(start, "u64", 24),
+        ]
+        .map(u64::from_be)
+    }};
+}
+pub(crate) use four_words;
 
 pub(crate) struct Packet {
     ctx: *mut xdp_md,
@@ -52,24 +69,30 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
+    /// The frame, as far as the first buffer has it.
     #[inline(always)]
-    pub(crate) fn new(ctx: &XdpContext) -> Self {
-        let (data, end) = (ctx.data(), ctx.data_end());
-        let mut packet = Self { ctx: ctx.ctx, data, end, length: (end - data) as u32, zero: zero() };
-        if !packet.is_one_datagram() {
-            // SAFETY: the context is the one the kernel gave us.
-            packet.length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) } as u32;
-        }
-        packet
+    pub(crate) fn new(ctx: *mut xdp_md) -> Self {
+        // SAFETY: the context is the one the kernel gave us.
+        let (data, end) = unsafe { ((*ctx).data as usize, (*ctx).data_end as usize) };
+        Self { ctx, data, end, length: (end - data) as u32, zero: zero() }
     }
 
-    /// Whether the first buffer ends where an IPv4 datagram right behind the Ethernet header says that it does: nothing lies in
-    /// other buffers then, and the kernel need not be asked.
+    /// With what lies in other buffers. A frame that ends with its IPv4 datagram, right behind the Ethernet header, has none: the
+    /// kernel need not be asked.
+    #[inline(always)]
+    pub(crate) fn whole(mut self) -> Self {
+        if !self.is_one_datagram() {
+            // SAFETY: the context is the one the kernel gave us.
+            self.length = unsafe { bpf_xdp_get_buff_len(self.ctx) } as u32;
+        }
+        self
+    }
+
     #[inline(always)]
     fn is_one_datagram(&self) -> bool {
         let Some(start) = self.direct(12, 6) else { return false };
         let ether_type = u16::from_be(load!(start, "u16") as u16);
-        let total = u16::from_be(load!(start + 4, "u16") as u16);
+        let total = u16::from_be(load!(start, "u16", 4) as u16);
         ether_type == 0x0800 && u32::from(total) + 14 == self.length
     }
 
@@ -160,6 +183,12 @@ impl Bytes for Packet {
             Some(start) => Some(u64::from_be(load!(start, "u64"))),
             None => Some(u64::from_be(self.indirect(at, 8)?)),
         }
+    }
+
+    /// The walk reads what lies in several buffers.
+    #[inline(always)]
+    fn four_words_at(&self, at: u32) -> Option<[u64; 4]> {
+        Some(four_words!(self.direct(at, 32)?))
     }
 
     #[inline(always)]

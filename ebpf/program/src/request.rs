@@ -11,10 +11,10 @@ use earwitness_wire::limits::REQUEST_BYTES_MAX;
 use earwitness_wire::{Bytes, Walk, upgrade};
 
 use crate::maps::{forget, zero};
-use crate::packet::load;
+use crate::packet::{four_words, load};
 
-/// Eight more than are filled: a number may be read at the last offset that the mask lets through.
-const BUFFER_BYTES: usize = REQUEST_BYTES_MAX as usize + 8;
+/// More than are filled: as many may be read at the last offset that the mask lets through.
+const BUFFER_BYTES: usize = REQUEST_BYTES_MAX as usize + 32;
 const OFFSET_MASK: u32 = REQUEST_BYTES_MAX - 1;
 
 /// The request of this CPU.
@@ -109,6 +109,11 @@ impl Bytes for Request {
     #[inline(always)]
     fn u64_at(&self, at: u32) -> Option<u64> {
         Some(u64::from_be(load!(self.place(at, 8)?, "u64")))
+    }
+
+    #[inline(always)]
+    fn four_words_at(&self, at: u32) -> Option<[u64; 4]> {
+        Some(four_words!(self.place(at, 32)?))
     }
 
     #[inline(always)]

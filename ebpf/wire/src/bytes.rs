@@ -19,8 +19,11 @@ pub trait Bytes {
     fn u32_at(&self, at: u32) -> Option<u32>;
     fn u64_at(&self, at: u32) -> Option<u64>;
 
+    /// Thirty-two bytes, as four numbers.
+    fn four_words_at(&self, at: u32) -> Option<[u64; 4]>;
+
     /// The same value. The XDP program overrides this so that the verifier forgets what it knows of it: paths that
-    /// differ only in how many headers came before are then one path, and there are few enough to verify.
+    /// differ only in how they came here are then one path, and there are few enough to verify.
     #[inline(always)]
     fn forget(&self, value: u32) -> u32 {
         value
@@ -70,5 +73,12 @@ impl Bytes for [u8] {
     #[inline(always)]
     fn u64_at(&self, at: u32) -> Option<u64> {
         Some(u64::from_be_bytes(*self.get(at as usize..)?.first_chunk()?))
+    }
+
+    #[inline(always)]
+    fn four_words_at(&self, at: u32) -> Option<[u64; 4]> {
+        let bytes: &[u8; 32] = self.get(at as usize..)?.first_chunk()?;
+        let words = bytes.as_chunks::<8>().0;
+        Some(core::array::from_fn(|at| u64::from_be_bytes(words[at])))
     }
 }

@@ -3,12 +3,15 @@
 //! A walk over headers: each step reads one and says which comes next. Every step is bounded by `limits`, so that
 //! the verifier sees the end of the walk, and the walk over hostile bytes has one.
 
+use core::ops::ControlFlow;
+
 use crate::bytes::Bytes;
 use crate::endpoint::Endpoint;
 use crate::limits::{
     EXTENSIONS_MAX, HEADER_BYTES_MAX, HEADERS_MAX, MPLS_LABELS_MAX, TUNNELS_MAX, VLAN_TAGS_MAX,
     VXLAN_PORT, VXLAN_PORTS_MAX,
 };
+use crate::plain::parse_plain;
 use crate::reject::Reject;
 
 /// How a frame begins.
@@ -146,32 +149,38 @@ pub fn parse_bytes<B: Bytes + ?Sized, V: VxlanPorts>(
     link: LinkType,
     vxlan: &V,
 ) -> Result<Parsed, Reject> {
-    let mut walk = Walk::new(bytes, vxlan);
-    let mut header = walk.link(link)?;
-    // Nearly every frame is this: written out, it costs half of what the loop does.
-    if header == Header::Ethernet {
-        header = walk.ethernet()?;
+    if link == LinkType::Ethernet
+        && let Some(parsed) = parse_plain(bytes, vxlan)
+    {
+        return Ok(parsed);
     }
-    if header == Header::Ipv4 {
-        header = walk.ipv4()?;
-    }
-    if header == Header::Udp {
-        header = walk.udp()?;
+    parse_walk(bytes, link, vxlan)
+}
+
+/// As [`parse_bytes`], one header after the other, whatever they are.
+///
+/// # Errors
+/// The cause why the frame has no flow.
+#[inline(always)]
+pub fn parse_walk<B: Bytes + ?Sized, V: VxlanPorts>(
+    bytes: &B,
+    link: LinkType,
+    vxlan: &V,
+) -> Result<Parsed, Reject> {
+    let mut way = Way::new(bytes);
+    if link != LinkType::Ethernet {
+        way.header = Step { bytes, vxlan, way: &mut way }.link(link)?;
     }
     for _ in 0..HEADERS_MAX {
-        if header == Header::End {
-            return Ok(walk.parsed);
+        if way.step(bytes, vxlan).is_break() {
+            break;
         }
-        if walk.at > HEADER_BYTES_MAX {
-            return Err(Reject::TooManyHeaders);
-        }
-        header = walk.step(header)?;
     }
-    Err(Reject::TooManyHeaders)
+    way.end()
 }
 
 /// What comes next.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Header {
     Ethernet,
     Vlan,
@@ -179,7 +188,7 @@ enum Header {
     Pppoe,
     Ipv4,
     Ipv6,
-    /// An IPv6 extension header, or AH, of the protocol in `Walk::protocol`.
+    /// An IPv6 extension header, or AH, of the protocol in `Way::protocol`.
     Extension,
     Udp,
     Tcp,
@@ -187,15 +196,20 @@ enum Header {
     End,
 }
 
-struct Walk<'b, B: ?Sized, V> {
-    bytes: &'b B,
-    vxlan: &'b V,
+/// How far a walk over headers is.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// What comes next.
+    header: Header,
+    /// Why there is no flow.
+    reject: Option<Reject>,
     /// Where the header begins.
     at: u32,
     /// Where the innermost length field, or the capture, says that the frame ends.
     end: u32,
     protocol: u8,
     ipv6: bool,
+    headers: u32,
     tags: u32,
     labels: u32,
     extensions: u32,
@@ -204,17 +218,20 @@ struct Walk<'b, B: ?Sized, V> {
     parsed: Parsed,
 }
 
-impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
+impl Way {
+    /// Before the Ethernet header.
+    #[must_use]
     #[inline(always)]
-    fn new(bytes: &'b B, vxlan: &'b V) -> Self {
+    pub fn new<B: Bytes + ?Sized>(bytes: &B) -> Self {
         let nowhere = Endpoint { addr: [0; 16], port: 0 };
         Self {
-            bytes,
-            vxlan,
+            header: Header::Ethernet,
+            reject: None,
             at: 0,
             end: bytes.length(),
             protocol: 0,
             ipv6: false,
+            headers: 0,
             tags: 0,
             labels: 0,
             extensions: 0,
@@ -235,29 +252,103 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
         }
     }
 
+    /// Past the headers that follow each other in their usual order: of most frames that is all of them, or all up to a tunnel.
+    /// Breaks at the end; `HEADERS_MAX` steps lead there, or too far.
+    #[inline(always)]
+    pub fn step<B: Bytes + ?Sized, V: VxlanPorts>(
+        &mut self,
+        bytes: &B,
+        vxlan: &V,
+    ) -> ControlFlow<()> {
+        match (Step { bytes, vxlan, way: self }).usual_order() {
+            Ok(Header::End) => {
+                self.header = Header::End;
+                ControlFlow::Break(())
+            }
+            Ok(header) => {
+                self.header = header;
+                ControlFlow::Continue(())
+            }
+            Err(reject) => {
+                self.reject = Some(reject);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// The flow that the walk has led to.
+    ///
+    /// # Errors
+    /// The cause why there is none.
+    #[inline(always)]
+    pub fn end(&self) -> Result<Parsed, Reject> {
+        match self.reject {
+            Some(reject) => Err(reject),
+            None if self.header == Header::End => Ok(self.parsed),
+            None => Err(Reject::TooManyHeaders),
+        }
+    }
+}
+
+/// One step of the walk.
+struct Step<'a, B: ?Sized, V> {
+    bytes: &'a B,
+    vxlan: &'a V,
+    way: &'a mut Way,
+}
+
+impl<B: Bytes + ?Sized, V: VxlanPorts> Step<'_, B, V> {
+    #[inline(always)]
+    fn usual_order(&mut self) -> Result<Header, Reject> {
+        let mut header = self.way.header;
+        header = self.past(header, Header::Ethernet)?;
+        header = self.past(header, Header::Vlan)?;
+        header = self.past(header, Header::Pppoe)?;
+        header = self.past(header, Header::Mpls)?;
+        header = self.past(header, Header::Ipv4)?;
+        header = self.past(header, Header::Ipv6)?;
+        header = self.past(header, Header::Extension)?;
+        header = self.past(header, Header::Udp)?;
+        header = self.past(header, Header::Tcp)?;
+        self.past(header, Header::Gre)
+    }
+
+    /// What follows, if this is what comes next.
+    #[inline(always)]
+    fn past(&mut self, next: Header, header: Header) -> Result<Header, Reject> {
+        if next != header {
+            return Ok(next);
+        }
+        self.way.headers += 1;
+        if self.way.at > HEADER_BYTES_MAX || self.way.headers > HEADERS_MAX {
+            return Err(Reject::TooManyHeaders);
+        }
+        self.read(header)
+    }
+
     #[inline(always)]
     fn u8(&self, offset: u32, short: Reject) -> Result<u8, Reject> {
-        self.bytes.u8_at(self.at + offset).ok_or(short)
+        self.bytes.u8_at(self.way.at + offset).ok_or(short)
     }
 
     #[inline(always)]
     fn u16(&self, offset: u32, short: Reject) -> Result<u16, Reject> {
-        self.bytes.u16_at(self.at + offset).ok_or(short)
+        self.bytes.u16_at(self.way.at + offset).ok_or(short)
     }
 
     #[inline(always)]
     fn u32(&self, offset: u32, short: Reject) -> Result<u32, Reject> {
-        self.bytes.u32_at(self.at + offset).ok_or(short)
+        self.bytes.u32_at(self.way.at + offset).ok_or(short)
     }
 
     /// A header of `length` bytes must lie before the end that the outer length fields give.
     #[inline(always)]
     fn fits(&self, length: u32, short: Reject) -> Result<(), Reject> {
-        if self.at + length <= self.end { Ok(()) } else { Err(short) }
+        if self.way.at + length <= self.way.end { Ok(()) } else { Err(short) }
     }
 
     #[inline(always)]
-    fn step(&mut self, header: Header) -> Result<Header, Reject> {
+    fn read(&mut self, header: Header) -> Result<Header, Reject> {
         match header {
             Header::Ethernet => self.ethernet(),
             Header::Vlan => self.vlan(),
@@ -276,14 +367,14 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
     /// Past a header of `length` bytes.
     #[inline(always)]
     fn skip(&mut self, length: u32) {
-        self.at = self.bytes.forget(self.at + length);
+        self.way.at += length;
     }
 
     /// A length field says that the frame ends here, if it did not end before.
     #[inline(always)]
     fn cut(&mut self, end: u32) {
-        if end < self.end {
-            self.end = self.bytes.forget(end);
+        if end < self.way.end {
+            self.way.end = end;
         }
     }
 
@@ -294,13 +385,13 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
             LinkType::RawIp => self.version(),
             LinkType::Sll => {
                 let ether_type = self.u16(14, Reject::TruncatedLink)?;
-                self.at = 16;
+                self.way.at = 16;
                 ether_header(ether_type)
             }
             LinkType::Sll2 => {
                 self.fits(20, Reject::TruncatedLink)?;
                 let ether_type = self.u16(0, Reject::TruncatedLink)?;
-                self.at = 20;
+                self.way.at = 20;
                 ether_header(ether_type)
             }
         }
@@ -321,19 +412,19 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
         self.fits(14, Reject::TruncatedLink)?;
         let ether_type = self.u16(12, Reject::TruncatedLink)?;
         self.skip(14);
-        self.tags = 0;
+        self.way.tags = 0;
         ether_header(ether_type)
     }
 
     #[inline(always)]
     fn vlan(&mut self) -> Result<Header, Reject> {
-        self.tags = self.bytes.forget(self.tags + 1);
-        if self.tags > u32::from(VLAN_TAGS_MAX) {
+        self.way.tags += 1;
+        if self.way.tags > u32::from(VLAN_TAGS_MAX) {
             return Err(Reject::TooManyVlans);
         }
         self.fits(4, Reject::TruncatedLink)?;
         let ether_type = self.u16(2, Reject::TruncatedLink)?;
-        self.vlans = self.bytes.forget(self.vlans + 1);
+        self.way.vlans += 1;
         self.skip(4);
         ether_header(ether_type)
     }
@@ -341,8 +432,8 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
     /// RFC 3032 section 2.1: labels until one has the bottom-of-stack bit.
     #[inline(always)]
     fn mpls(&mut self) -> Result<Header, Reject> {
-        self.labels = self.bytes.forget(self.labels + 1);
-        if self.labels > u32::from(MPLS_LABELS_MAX) {
+        self.way.labels += 1;
+        if self.way.labels > u32::from(MPLS_LABELS_MAX) {
             return Err(Reject::TooManyLabels);
         }
         self.fits(4, Reject::TruncatedLink)?;
@@ -351,7 +442,7 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
         if entry & 0x100 == 0 {
             return Ok(Header::Mpls);
         }
-        self.labels = 0;
+        self.way.labels = 0;
         match self.u8(0, Reject::TruncatedLink)? >> 4 {
             4 => Ok(Header::Ipv4),
             6 => Ok(Header::Ipv6),
@@ -391,15 +482,15 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
             if total < header {
                 return Err(Reject::BadIpv4);
             }
-            self.cut(self.at + total);
+            self.cut(self.way.at + total);
         }
         self.fits(header, Reject::TruncatedNetwork)?;
         let second = self.u32(4, Reject::TruncatedNetwork)?;
-        self.protocol = self.u8(9, Reject::TruncatedNetwork)?;
-        self.parsed.src.addr = mapped(self.u32(12, Reject::TruncatedNetwork)?);
-        self.parsed.dst.addr = mapped(self.u32(16, Reject::TruncatedNetwork)?);
-        self.parsed.l3 = self.at as u16;
-        self.ipv6 = false;
+        self.way.protocol = self.u8(9, Reject::TruncatedNetwork)?;
+        self.way.parsed.src.addr = mapped(self.u32(12, Reject::TruncatedNetwork)?);
+        self.way.parsed.dst.addr = mapped(self.u32(16, Reject::TruncatedNetwork)?);
+        self.way.parsed.l3 = self.way.at as u16;
+        self.way.ipv6 = false;
         self.skip(header);
         // RFC 791 section 3.1: more-fragments flag, offset in units of eight bytes.
         if second & 0x3fff == 0 {
@@ -422,26 +513,26 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
         let length = (first >> 16) as u32 & 0xffff;
         // RFC 2675 section 3: 0 in a jumbogram; a sender with segmentation offload leaves it, too.
         if length != 0 {
-            self.cut(self.at + 40 + length);
+            self.cut(self.way.at + 40 + length);
         }
-        self.protocol = (first >> 8) as u8;
-        self.parsed.src.addr = wide(self.u64(8)?, self.u64(16)?);
-        self.parsed.dst.addr = wide(self.u64(24)?, self.u64(32)?);
-        self.parsed.l3 = self.at as u16;
-        self.ipv6 = true;
+        self.way.protocol = (first >> 8) as u8;
+        self.way.parsed.src.addr = wide(self.u64(8)?, self.u64(16)?);
+        self.way.parsed.dst.addr = wide(self.u64(24)?, self.u64(32)?);
+        self.way.parsed.l3 = self.way.at as u16;
+        self.way.ipv6 = true;
         self.skip(40);
         self.next()
     }
 
     #[inline(always)]
     fn u64(&self, offset: u32) -> Result<u64, Reject> {
-        self.bytes.u64_at(self.at + offset).ok_or(Reject::TruncatedNetwork)
+        self.bytes.u64_at(self.way.at + offset).ok_or(Reject::TruncatedNetwork)
     }
 
     /// What the protocol number announces.
     #[inline(always)]
     fn next(&mut self) -> Result<Header, Reject> {
-        match self.protocol {
+        match self.way.protocol {
             17 => Ok(Header::Udp),
             6 => Ok(Header::Tcp),
             4 => self.tunnel(0, Header::Ipv4),
@@ -449,7 +540,7 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
             47 => Ok(Header::Gre),
             51 => Ok(Header::Extension),
             // RFC 7045 section 4; ESP and "no next header" end the chain.
-            0 | 43 | 44 | 60 | 135 | 139 | 140 if self.ipv6 => Ok(Header::Extension),
+            0 | 43 | 44 | 60 | 135 | 139 | 140 if self.way.ipv6 => Ok(Header::Extension),
             other => {
                 self.ends(Transport::Other(other), 0);
                 Ok(Header::End)
@@ -460,21 +551,21 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
     /// RFC 8200 section 4, and AH (RFC 4302 section 2.2) with its own unit of length.
     #[inline(always)]
     fn extension(&mut self) -> Result<Header, Reject> {
-        self.extensions = self.bytes.forget(self.extensions + 1);
-        if self.extensions > u32::from(EXTENSIONS_MAX) {
+        self.way.extensions += 1;
+        if self.way.extensions > u32::from(EXTENSIONS_MAX) {
             return Err(Reject::TooManyExtensions);
         }
         self.fits(8, Reject::TruncatedNetwork)?;
         let head = self.u64(0)?;
         let units = (head >> 48) as u32 & 0xff;
-        let length = match self.protocol {
+        let length = match self.way.protocol {
             44 => 8,
             51 => (units + 2) * 4,
             _ => (units + 1) * 8,
         };
         self.fits(length, Reject::TruncatedNetwork)?;
-        let fragment = self.protocol == 44 && head >> 32 & 0xfff9 != 0;
-        self.protocol = (head >> 56) as u8;
+        let fragment = self.way.protocol == 44 && head >> 32 & 0xfff9 != 0;
+        self.way.protocol = (head >> 56) as u8;
         self.skip(length);
         // RFC 8200 section 4.5. RFC 6946: a fragment that is first and last is none.
         if !fragment {
@@ -490,18 +581,18 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
     /// A fragment ends the walk: what is behind it is known once it is whole. The first has ports, if it can.
     #[inline(always)]
     fn fragment(&mut self, fragment: Fragment) -> Result<Header, Reject> {
-        let transport = match self.protocol {
+        let transport = match self.way.protocol {
             17 => Transport::Udp,
             6 => Transport::Tcp,
             other => Transport::Other(other),
         };
         if fragment.offset == 0
             && matches!(transport, Transport::Udp | Transport::Tcp)
-            && self.at + 4 <= self.end
+            && self.way.at + 4 <= self.way.end
         {
             self.ports(self.u32(0, Reject::TruncatedTransport)?);
         }
-        self.parsed.fragment = Some(fragment);
+        self.way.parsed.fragment = Some(fragment);
         self.ends(transport, 0);
         Ok(Header::End)
     }
@@ -516,7 +607,7 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
             if length < 8 {
                 return Err(Reject::BadUdp);
             }
-            self.cut(self.at + length);
+            self.cut(self.way.at + length);
         }
         if self.is_vxlan(ports as u16) {
             return self.tunnel(16, Header::Ethernet);
@@ -530,8 +621,8 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
     #[inline(always)]
     fn is_vxlan(&self, port: u16) -> bool {
         self.vxlan.contains(port)
-            && self.at + 16 <= self.end
-            && self.bytes.u8_at(self.at + 8).is_some_and(|flags| flags & 0xc8 == 0x08)
+            && self.way.at + 16 <= self.way.end
+            && self.bytes.u8_at(self.way.at + 8).is_some_and(|flags| flags & 0xc8 == 0x08)
     }
 
     #[inline(always)]
@@ -547,7 +638,7 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
         }
         self.fits(header, Reject::TruncatedTransport)?;
         self.ports(ports);
-        self.parsed.tcp = Some(TcpFields { seq, ack, flags: offset_flags as u8 });
+        self.way.parsed.tcp = Some(TcpFields { seq, ack, flags: offset_flags as u8 });
         self.ends(Transport::Tcp, header);
         Ok(Header::End)
     }
@@ -611,8 +702,8 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
     /// Enters a tunnel whose header has `length` bytes.
     #[inline(always)]
     fn tunnel(&mut self, length: u32, inner: Header) -> Result<Header, Reject> {
-        self.tunnels = self.bytes.forget(self.tunnels + 1);
-        if self.tunnels > u32::from(TUNNELS_MAX) {
+        self.way.tunnels += 1;
+        if self.way.tunnels > u32::from(TUNNELS_MAX) {
             return Err(Reject::TooManyTunnels);
         }
         self.fits(length, Reject::TruncatedTunnel)?;
@@ -622,19 +713,20 @@ impl<'b, B: Bytes + ?Sized, V: VxlanPorts> Walk<'b, B, V> {
 
     #[inline(always)]
     fn ports(&mut self, ports: u32) {
-        self.parsed.src.port = (ports >> 16) as u16;
-        self.parsed.dst.port = ports as u16;
+        self.way.parsed.src.port = (ports >> 16) as u16;
+        self.way.parsed.dst.port = ports as u16;
     }
 
     /// The walk ends: the payload begins behind a header of `length` bytes, which was seen to fit.
     #[inline(always)]
     fn ends(&mut self, transport: Transport, length: u32) {
-        let payload = self.at + length;
-        self.parsed.transport = transport;
-        self.parsed.vlans = self.vlans as u8;
-        self.parsed.tunnels = self.tunnels as u8;
-        self.parsed.payload = payload as u16;
-        self.parsed.payload_len = self.end.saturating_sub(payload).min(u32::from(u16::MAX)) as u16;
+        let payload = self.way.at + length;
+        self.way.parsed.transport = transport;
+        self.way.parsed.vlans = self.way.vlans as u8;
+        self.way.parsed.tunnels = self.way.tunnels as u8;
+        self.way.parsed.payload = payload as u16;
+        self.way.parsed.payload_len =
+            self.way.end.saturating_sub(payload).min(u32::from(u16::MAX)) as u16;
     }
 }
 
@@ -654,7 +746,7 @@ fn ether_header(ether_type: u16) -> Result<Header, Reject> {
 
 /// RFC 4291 section 2.5.5.2.
 #[inline(always)]
-fn mapped(addr: u32) -> [u8; 16] {
+pub(crate) fn mapped(addr: u32) -> [u8; 16] {
     wide(0, 0xffff_0000_0000 | u64::from(addr))
 }
 

@@ -5,6 +5,7 @@ mod frames;
 use earwitness_wire::limits::{HEADER_BYTES_MAX, TUNNELS_MAX, VXLAN_PORT};
 use earwitness_wire::{
     Endpoint, Fragment, LinkType, Options, Parsed, Reject, Transport, parse, parse_bytes,
+    parse_plain, parse_walk,
 };
 use frames::{encapsulations, oddities, payloads};
 use proptest::prelude::*;
@@ -45,6 +46,35 @@ fn encapsulations_lead_to_the_inner_flow() {
         };
         assert_eq!(parsed.tunnels, tunnels, "{name}");
     }
+}
+
+/// What is read in a few words must be what the walk reads. Gives whether it was.
+fn agrees(frame: &[u8]) -> bool {
+    let plain = parse_plain(frame, &OPTIONS);
+    if let Some(parsed) = plain {
+        assert_eq!(parse_walk(frame, LinkType::Ethernet, &OPTIONS), Ok(parsed), "{frame:02x?}");
+    }
+    plain.is_some()
+}
+
+/// CAP-1: frames that are plain, with a tag or without, and each of them with one byte changed or cut.
+#[test]
+fn a_plain_frame_is_what_the_walk_finds() {
+    let mut plain = Vec::new();
+    for (name, frame) in encapsulations(&frames::rtp()) {
+        if agrees(&frame) {
+            plain.push(name);
+        }
+        for at in 0..frame.len().min(64) {
+            for bit in 0..8 {
+                let mut changed = frame.clone();
+                changed[at] ^= 1 << bit;
+                agrees(&changed);
+            }
+            agrees(&frame[..at]);
+        }
+    }
+    assert_eq!(plain, ["ipv4", "ipv4, do not fragment", "802.1Q", "9100"]);
 }
 
 /// CAP-1: tags are counted wherever they are.

@@ -1,0 +1,50 @@
+//! The walk over headers, each step of it a program that the verifier looks at by itself (a global function): once, whatever came
+//! before, and not once for each of so many steps.
+
+use aya_ebpf::bindings::xdp_md;
+use earwitness_wire::limits::HEADERS_MAX;
+use earwitness_wire::{Parsed, Reject, Way};
+
+use crate::packet::Packet;
+use crate::tables::Settings;
+
+const WORDS: usize = size_of::<Way>() / size_of::<u64>();
+const _: () =
+    assert!(size_of::<Way>() == WORDS * size_of::<u64>() && align_of::<Way>() <= align_of::<u64>());
+
+/// A [`Way`], of which the kernel need only know how long it is.
+#[repr(C)]
+pub struct Place([u64; WORDS]);
+
+/// The innermost flow of a frame.
+#[inline(always)]
+pub(crate) fn parse(packet: &Packet) -> Result<Parsed, Reject> {
+    let mut place = Place([0; WORDS]);
+    for word in &mut place.0 {
+        // SAFETY: a live place. Kernels before 6.3 want every byte written that the other program may read; of those that mean
+        // nothing the compiler would leave some out.
+        unsafe { (&raw mut *word).write_volatile(0) };
+    }
+    let way = (&raw mut place).cast::<Way>();
+    // SAFETY: as long as a way, and aligned as one.
+    unsafe { way.write(Way::new(packet)) };
+    for _ in 0..HEADERS_MAX {
+        if parse_step(packet.ctx(), &raw mut place) != 0 {
+            break;
+        }
+    }
+    // SAFETY: `parse_step` leaves a way there.
+    unsafe { (*way).end() }
+}
+
+/// One step; not 0 if it was the last.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn parse_step(ctx: *mut xdp_md, place: *mut Place) -> u32 {
+    if place.is_null() {
+        return 1;
+    }
+    // SAFETY: `parse` has put a way there.
+    let way = unsafe { &mut *place.cast::<Way>() };
+    u32::from(way.step(&Packet::new(ctx), &Settings).is_break())
+}
