@@ -5,8 +5,10 @@
 //! no privilege.
 
 mod counters;
+mod cuckoo;
 mod error;
 mod map;
+mod slots;
 mod verdicts;
 
 use std::hash::{BuildHasher, RandomState};
@@ -28,9 +30,10 @@ use earwitness_wire::limits::{VXLAN_PORT, VXLAN_PORTS_MAX};
 use earwitness_wire::{Endpoint, Options, Verdict};
 
 pub use counters::ProgramCounters;
+use cuckoo::Full;
 pub use error::ProgramError;
 use map::ElementMap;
-use verdicts::{Full, VerdictTable};
+use verdicts::{Maps, VerdictTable};
 
 /// The object that build.rs made.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/earwitness-xdp"));
@@ -59,7 +62,7 @@ pub enum Output {
 pub struct ProgramOptions {
     pub output: Output,
     pub unmatched: Unmatched,
-    /// Verdicts there is room for.
+    /// Verdicts there is room for; those of an even port and the odd one behind it count once.
     pub verdicts_max: u32,
     /// TCP connections known to carry signalling; the least recently used gives way.
     pub tcp_connections_max: u32,
@@ -380,7 +383,7 @@ fn load_object(
     cpus_possible: usize,
     seed: [u64; 2],
 ) -> Result<Ebpf, ProgramError> {
-    let vxlan_ports = options.vxlan_ports()?;
+    let vxlan_ports = packed(options.vxlan_ports()?);
     let unmatched = match options.unmatched {
         Unmatched::Drop => settings::UNMATCHED_DROP,
         Unmatched::Pass => settings::UNMATCHED_PASS,
@@ -404,13 +407,19 @@ fn load_object(
         .override_global(names::OUTPUT, &output, true)
         .override_global(names::SOCKETS_PER_QUEUE, &sockets_per_queue, true)
         .override_global(names::VXLAN_PORTS, &vxlan_ports, true)
-        .map_max_entries(names::VERDICTS, buckets_for(options.verdicts_max))
+        .map_max_entries(names::VERDICTS_V4, buckets_for(options.verdicts_max))
+        .map_max_entries(names::VERDICTS_V6, buckets_for(options.verdicts_max))
         .map_max_entries(names::TCP_CONNECTIONS, options.tcp_connections_max)
         .map_max_entries(names::CHUNKS, chunks)
         .map_max_entries(names::CONTROLS, cpus_possible as u32 * RINGS_PER_CPU)
         .map_max_entries(names::SOCKETS, sockets)
         .load(OBJECT)
         .map_err(|source| ProgramError::Load { source })
+}
+
+/// As the program compares them: all at once.
+fn packed(ports: [u16; VXLAN_PORTS_MAX]) -> u64 {
+    ports.iter().fold(0, |word, port| word << 16 | u64::from(*port))
 }
 
 /// From the operating system's entropy.
@@ -430,11 +439,13 @@ fn verdict_table(
     verdicts_max: u32,
     seed: [u64; 2],
 ) -> Result<VerdictTable, ProgramError> {
-    let map = element_map(ebpf, names::VERDICTS)?.share()?;
-    let table = element_map(ebpf, names::VERDICT_TABLE)?.share()?;
-    let failed = |source| ProgramError::Map { name: names::VERDICTS, action: "map", source };
-    VerdictTable::map(map.as_fd(), table.as_fd(), buckets_for(verdicts_max), seed, verdicts_max)
-        .map_err(failed)
+    let share = |name| element_map(ebpf, name)?.share();
+    let v4 = share(names::VERDICTS_V4)?;
+    let v6 = share(names::VERDICTS_V6)?;
+    let table = share(names::VERDICT_TABLE)?;
+    let maps = Maps { v4: v4.as_fd(), v6: v6.as_fd(), table: table.as_fd() };
+    let failed = |source| ProgramError::Map { name: names::VERDICT_TABLE, action: "map", source };
+    VerdictTable::map(maps, seed, verdicts_max).map_err(failed)
 }
 
 fn element_map(ebpf: &Ebpf, name: &'static str) -> Result<ElementMap, ProgramError> {

@@ -1,6 +1,6 @@
 //! Sizes of maps and records.
 
-/// Verdicts there is room for, unless configured: 250,000 simultaneous calls.
+/// Pairs of ports whose verdicts there is room for, unless configured: 250,000 simultaneous calls.
 pub const VERDICTS_DEFAULT: u32 = 524_288;
 /// TCP connections known to carry signalling, unless configured; the least recently used gives way.
 pub const TCP_CONNECTIONS_DEFAULT: u32 = 65_536;

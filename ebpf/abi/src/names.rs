@@ -2,8 +2,10 @@
 
 pub const PROGRAM: &str = "earwitness";
 
-/// Array of `verdicts::Bucket`.
-pub const VERDICTS: &str = "VERDICTS";
+/// Array of `verdicts::BucketV4`.
+pub const VERDICTS_V4: &str = "VERDICTS_V4";
+/// Array of `verdicts::BucketV6`.
+pub const VERDICTS_V6: &str = "VERDICTS_V6";
 /// Array of one `SipPorts`.
 pub const SIP_PORTS: &str = "SIP_PORTS";
 /// LRU hash: `Connection` to u64.
@@ -27,5 +29,5 @@ pub const UNMATCHED: &str = "UNMATCHED";
 pub const OUTPUT: &str = "OUTPUT";
 /// u32, at least 1.
 pub const SOCKETS_PER_QUEUE: &str = "SOCKETS_PER_QUEUE";
-/// `[u16; VXLAN_PORTS_MAX]`, 0 is none.
+/// u64 of `VXLAN_PORTS_MAX` ports, 16 bits each; 0 is none.
 pub const VXLAN_PORTS: &str = "VXLAN_PORTS";

@@ -38,6 +38,7 @@ use crate::tables::{MapTables, Settings};
 ///
 /// `frags`: a frame may lie in several buffers, or no jumbo MTU would be allowed.
 #[xdp(frags)]
+#[inline(always)]
 fn earwitness(ctx: XdpContext) -> u32 {
     let Some(tables) = MapTables::get() else { return XDP_ABORTED };
     let Some(counters) = Counters::get() else { return XDP_ABORTED };

@@ -11,15 +11,23 @@ use earwitness_abi::limits::{
 };
 use earwitness_abi::ring::{Chunk, Control};
 use earwitness_abi::settings;
-use earwitness_abi::verdicts::{Bucket, Table, buckets_for};
+use earwitness_abi::verdicts::{BucketV4, BucketV6, Table, buckets_for};
 use earwitness_abi::{COUNTERS as COUNTER_COUNT, Connection, Counter, SipPorts, counter};
 use earwitness_wire::Reject;
 use earwitness_wire::limits::{VXLAN_PORT, VXLAN_PORTS_MAX};
 
 /// Written by user space, in place.
 #[btf_map]
-pub(crate) static VERDICTS: Array<
-    Bucket,
+pub(crate) static VERDICTS_V4: Array<
+    BucketV4,
+    { buckets_for(VERDICTS_DEFAULT) as usize },
+    { BPF_F_MMAPABLE as usize },
+> = Array::new();
+
+/// Written by user space, in place.
+#[btf_map]
+pub(crate) static VERDICTS_V6: Array<
+    BucketV6,
     { buckets_for(VERDICTS_DEFAULT) as usize },
     { BPF_F_MMAPABLE as usize },
 > = Array::new();
@@ -67,7 +75,8 @@ pub(crate) static OUTPUT: Global<u32> = Global::new(settings::OUTPUT_RING);
 pub(crate) static SOCKETS_PER_QUEUE: Global<u32> = Global::new(1);
 
 #[unsafe(no_mangle)]
-pub(crate) static VXLAN_PORTS: Global<[u16; VXLAN_PORTS_MAX]> = Global::new([VXLAN_PORT, 0, 0, 0]);
+pub(crate) static VXLAN_PORTS: Global<u64> = Global::new(VXLAN_PORT as u64);
+const _: () = assert!(size_of::<u64>() == VXLAN_PORTS_MAX * size_of::<u16>());
 
 /// A zero in memory that could be written, so that the verifier takes it for any number. Nobody writes it.
 #[unsafe(no_mangle)]

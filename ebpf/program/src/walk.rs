@@ -14,7 +14,7 @@ const _: () =
 
 /// A [`Way`], of which the kernel need only know how long it is.
 #[repr(C)]
-pub struct Place([u64; WORDS]);
+pub(crate) struct Place([u64; WORDS]);
 
 /// The innermost flow of a frame.
 #[inline(always)]
@@ -40,7 +40,7 @@ pub(crate) fn parse(packet: &Packet) -> Result<Parsed, Reject> {
 /// One step; not 0 if it was the last.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn parse_step(ctx: *mut xdp_md, place: *mut Place) -> u32 {
+pub(crate) extern "C" fn parse_step(ctx: *mut xdp_md, place: *mut Place) -> u32 {
     if place.is_null() {
         return 1;
     }
