@@ -30,6 +30,11 @@ pub enum DataDirError {
         "the data folder {path} is in use by another earwitness; stop it, or use another folder"
     )]
     InUse { path: PathBuf },
+    #[error(
+        "the data folder {path} cannot be written without capabilities, which the control plane lays down: \
+         give it to the user who runs earwitness ({source})"
+    )]
+    NotOurs { path: PathBuf, source: std::io::Error },
     #[error("{path} is no data folder of Earwitness: it has no {missing}")]
     Absent { path: PathBuf, missing: &'static str },
 }

@@ -25,13 +25,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it with `more` configuration beside data folder and tap, and waits until capture has its door open.
     pub(crate) fn start(space: Space, folder: &Path, more: &str) -> Self {
-        let data_dir = folder.join("data");
-        let config = folder.join("earwitness.toml");
-        let text = format!(
-            "data_dir = {:?}\n[capture]\ninterfaces = [\"tap0\"]\n{more}",
-            data_dir.display().to_string()
-        );
-        std::fs::write(&config, text).expect("the test's folder can be written");
+        let (config, data_dir) = configure(folder, more);
         let child = spawn(&space, &config);
         let daemon = Self { space, config, data_dir, child };
         daemon.wait_for_capture();
@@ -84,7 +78,7 @@ impl Daemon {
     }
 
     /// `ip netns exec` becomes the program, so that the child is it.
-    fn control_plane_pid(&self) -> libc::pid_t {
+    pub(crate) fn control_plane_pid(&self) -> libc::pid_t {
         self.child.id().cast_signed()
     }
 
@@ -217,6 +211,27 @@ impl Metrics {
     pub(crate) fn names(&self) -> Vec<&str> {
         self.0.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
     }
+}
+
+/// Writes a configuration with data folder and tap.
+fn configure(folder: &Path, more: &str) -> (PathBuf, PathBuf) {
+    let (config, data_dir) = (folder.join("earwitness.toml"), folder.join("data"));
+    let text = format!(
+        "data_dir = {:?}\n[capture]\ninterfaces = [\"tap0\"]\n{more}",
+        data_dir.display().to_string()
+    );
+    std::fs::write(&config, text).expect("the test's folder can be written");
+    (config, data_dir)
+}
+
+/// What it says instead of starting.
+pub(crate) fn refused(space: &Space, folder: &Path) -> String {
+    let (config, _) = configure(folder, "");
+    let mut command = space.command(&binary());
+    let output = command.args(["run", "--config"]).arg(config).output();
+    let output = output.expect("the daemon can be started");
+    assert!(!output.status.success(), "it has started and ended");
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn spawn(space: &Space, config: &Path) -> Child {

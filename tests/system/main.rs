@@ -11,6 +11,7 @@ mod hostile;
 mod listen;
 mod metrics;
 mod policy;
+mod privileges;
 mod script;
 mod space;
 mod stacks;

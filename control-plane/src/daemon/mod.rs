@@ -12,6 +12,7 @@ mod process;
 mod reload;
 mod watch;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -91,6 +92,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("http")
+        .on_thread_start(give_up_capabilities)
         .enable_all()
         .build()
         .map_err(system("start the HTTP server's runtime"))?;
@@ -98,11 +100,14 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     let rules = rules::keep(config, &config.data_dir, by)?.rules;
     let past = runtime.block_on(past(config))?;
     let listener = runtime.block_on(http::listen(config.http.listen))?;
+    is_writable_without_capabilities(&config.data_dir)?;
+    let capture = capture::Capture::start(config, &config.data_dir, &metrics)?;
+    // Each thread has its own, those of who starts it: from here on none has any.
+    give_up_capabilities();
     let reload =
         reload::Reload::start(config, &rules, &metrics).map_err(system("watch for SIGHUP"))?;
     metrics.policy(&rules);
-    let watcher = watch::Watcher::start(config, past, (rules, reload), &metrics)?;
-    give_up_capabilities();
+    let watcher = watch::Watcher::start(config, past, capture, (rules, reload), &metrics)?;
     let watching = {
         let stop = Arc::clone(&stop);
         std::thread::Builder::new()
@@ -147,6 +152,18 @@ async fn past(config: &Config) -> Result<Past, CatalogError> {
     let open = catalog.open_calls().await?;
     catalog.close().await;
     Ok(Past { note, finished, open })
+}
+
+/// As root a folder of another user can be written as long as there are capabilities: that must not fail later.
+fn is_writable_without_capabilities(data_dir: &Path) -> Result<(), DataDirError> {
+    let try_it = || {
+        give_up_capabilities();
+        let probe = data_dir.join(".probe");
+        std::fs::File::create(&probe).and_then(|_| std::fs::remove_file(&probe))
+    };
+    let tried = std::thread::scope(|scope| scope.spawn(try_it).join());
+    let tried = tried.unwrap_or_else(|_| Err(std::io::Error::other("the attempt has panicked")));
+    tried.map_err(|source| DataDirError::NotOurs { path: data_dir.to_owned(), source })
 }
 
 /// The control plane needs no privilege: as root it lays its capabilities down. Those of a capture process that it

@@ -71,11 +71,11 @@ impl Watcher {
     pub(super) fn start(
         config: &Config,
         past: Past,
+        capture: Capture,
         (rules, reload): (Rules, Reload),
         metrics: &Arc<Metrics>,
     ) -> Result<Self, DaemonError> {
         let data_dir = config.data_dir.clone();
-        let capture = Capture::start(config, &data_dir, metrics)?;
         // What it counts was counted by the process that read it first.
         let uncounted = Arc::new(Metrics::new());
         let before = setup::intake(config, rules.clone(), &uncounted);
