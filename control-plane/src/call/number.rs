@@ -4,6 +4,8 @@
 //! Only to recognise a number that passed a box moments ago. What a number is to a tenant, and whether it is inside,
 //! is policy's.
 
+use earwitness_voip::sip;
+
 /// Of long numbers these last digits count: prefixes come and go from box to box.
 const DIGITS_MAX: u32 = 8;
 const NAME: u64 = 1 << 63;
@@ -18,6 +20,8 @@ impl Number {
     /// Reads the user part of an address; `None` where it names nobody.
     #[must_use]
     pub fn read(user: &[u8]) -> Option<Self> {
+        // RFC 3261 section 19.1.4: `%2B` is `+`.
+        let user = sip::percent_decode(user);
         // RFC 3261 section 19.1.6: parameters of a tel URI may stand in the user part.
         let user = user.split(|byte| *byte == b';').next().unwrap_or_default();
         let nobody: [&[u8]; 4] = [b"", b"anonymous", b"unknown", b"restricted"];
@@ -68,8 +72,13 @@ mod tests {
     #[test]
     fn one_number_in_many_forms() {
         let read = |text: &str| Number::read(text.as_bytes());
-        for same in ["+49 (30) 2000-01", "004930200001", "030/200001", "4930200001;phone-context=x"]
-        {
+        for same in [
+            "+49 (30) 2000-01",
+            "%2B4930200001",
+            "004930200001",
+            "030/200001",
+            "4930200001;phone-context=x",
+        ] {
             assert_eq!(read(same), read("+4930200001"), "{same}");
         }
         for other in ["+4930200002", "200001", "alice", "+493020000"] {

@@ -77,7 +77,8 @@ pub fn is_host(one: SocketAddr, other: SocketAddr, by_port: bool) -> bool {
     one.ip() == other.ip() && (!by_port || one.port() == other.port())
 }
 
-fn number(address: &NameAddr<'_>) -> Option<Number> {
+/// The user of an address as a number.
+pub fn number(address: &NameAddr<'_>) -> Option<Number> {
     Number::read(address.sip_uri()?.user?)
 }
 
@@ -97,6 +98,29 @@ pub fn note_identities(invite: &mut Invite, by: Party, message: &Message<'_>) {
     if let Some(text) = target_text(message) {
         invite.note(Said::RequestUri, by, text);
     }
+    note_fields(invite, by, message, |_| true);
+}
+
+/// Keeps what an INVITE says past a proxy alone: who diverted it, and who a caller is that does not say so itself.
+/// Returns whether that is news.
+pub fn note_past_proxy(invite: &mut Invite, message: &Message<'_>) -> bool {
+    let before = invite.identities.len();
+    let asserted = [Said::PAssertedIdentity, Said::RemotePartyId];
+    let is_withheld = invite.calling.is_none()
+        && asserted.iter().all(|said| invite.said(*said, Party::Caller).next().is_none());
+    note_fields(invite, Party::Caller, message, |said| match said {
+        Said::Diversion | Said::ReferredBy => true,
+        _ => is_withheld && asserted.contains(&said),
+    });
+    invite.identities.len() > before
+}
+
+fn note_fields(
+    invite: &mut Invite,
+    by: Party,
+    message: &Message<'_>,
+    is_wanted: impl Fn(Said) -> bool,
+) {
     for header in message.headers.iter() {
         let said = match header.name {
             HeaderName::Contact => Said::Contact,
@@ -107,7 +131,7 @@ pub fn note_identities(invite: &mut Invite, by: Party, message: &Message<'_>) {
             HeaderName::ReferredBy => Said::ReferredBy,
             _ => continue,
         };
-        for address in sip::addresses(header.value) {
+        for address in sip::addresses(header.value).filter(|_| is_wanted(said)) {
             if let Some(text) = address_text(&address) {
                 invite.note(said, by, text);
             }
@@ -128,7 +152,10 @@ fn uri_text(uri: &sip::SipUri<'_>) -> Option<String> {
     let around = usize::from(uri.user.is_some()) + 2 * usize::from(is_ipv6);
     let mut text = String::with_capacity(uri.user.map_or(0, <[u8]>::len) + uri.host.len() + around);
     if let Some(user) = uri.user {
-        text.push_str(&sip::text(user));
+        // RFC 3261 section 19.1.4: `%2B` is `+`. What is not printable stays escaped.
+        let plain = sip::percent_decode(user);
+        let is_printable = !plain.iter().any(u8::is_ascii_control);
+        text.push_str(&sip::text(if is_printable { &plain } else { user }));
     }
     if uri.host.is_empty() {
         return uri.user.is_some().then_some(text);

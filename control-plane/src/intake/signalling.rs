@@ -259,8 +259,8 @@ impl Signalling {
             EventKind::Answered => {
                 set_tag(table, slot, leg, message);
                 leg_state(table, slot, leg, State::Answered, at_ns);
-                table.answered(slot, Some(leg), at_ns);
                 self.note_callee(event.dialog, message, table);
+                table.answered(slot, Some(leg), at_ns);
             }
             EventKind::MediaChanged { path, media } => {
                 let told = Told::new(&spot, *path, (at_ns, cause));

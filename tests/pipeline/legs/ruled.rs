@@ -73,6 +73,28 @@ fn is_recorded(replayed: &Replayed, [before, after]: [std::ops::Range<u64>; 2], 
     }
 }
 
+/// POL-1: who answers is who the answer asserts (RFC 3325), whatever number was dialled.
+#[test]
+fn the_answer_says_who_answers() {
+    let users = json!({ "users": [
+        { "id": "sally", "identities": ["sally@10.9.0.2"], "record": "on" },
+        { "id": "otto", "identities": ["otto@10.9.0.2"], "record": "off" },
+    ] });
+    for (user, recordings) in [("sally", 1), ("otto", 0)] {
+        let mut ensemble = Ensemble::default();
+        let mut line = leg("first", [STRANGER, "9000"], [CARRIER, HOME], [4000; 2]);
+        line.later.push(("P-Asserted-Identity", format!("<sip:{user}@10.9.0.2>")));
+        ensemble.call(&mut line);
+        let said = talk(&mut ensemble, &line, [ALICE, BOB], 2_000);
+        ensemble.hang_up(&mut line, Caller);
+        let replayed = ruled(ensemble, &users);
+        assert_eq!(replayed.recordings.len(), recordings, "{}", brief(&replayed.calls[0]));
+        if recordings > 0 {
+            Sound::of(&replayed, &replayed.calls[0]).has(RIGHT, BOB, said);
+        }
+    }
+}
+
 /// POL-9: the agent hands a stranger on to another stranger: between two external numbers nothing is recorded, where the
 /// tenant says so, and it is where it does not.
 #[test]

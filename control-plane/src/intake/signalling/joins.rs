@@ -11,7 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::super::correlator::{Known, Seat, Ties, focus_of};
 use super::super::keys::Keys;
-use super::super::newcomer::{Newcomer, address_text, note_identities, request_uri, target_text};
+use super::super::newcomer::{
+    Newcomer, address_text, note_identities, note_past_proxy, request_uri, target_text,
+};
 use super::super::transfers::{LINGER_NS, PATIENCE_NS, Transfer};
 use super::{Cause, Displaced, Signalling, tag_text};
 use crate::call::joining::{Apart, Tie};
@@ -227,13 +229,14 @@ impl Signalling {
         if let Some(target) = registered.map(str::to_owned).or_else(|| target_text(message)) {
             invite.sent_on(hop, &target);
         }
+        let is_told = note_past_proxy(invite, message);
         let is_known =
             self.note_registered(invite, (Party::Callee, hop.callee), user.as_deref(), at_ns);
         let (numbers, is_first) = ((invite.calling, invite.called), invite.joined.is_none());
         if let Some(seat) = self.seats.get_mut(&leg) {
             self.correlator.remember_numbers(leg, numbers, hop, &mut seat.keys);
         }
-        if is_known {
+        if is_known || is_told {
             table.decide_again(place.0, at_ns);
         }
         // Of lanes that are read one after the other, the answer may have come first.

@@ -213,6 +213,29 @@ fn a_transfer_through_a_proxy() {
     assert_eq!(calls, [("one", 2), ("other", 1)]);
 }
 
+/// POL-1: what a proxy alone says: who diverted the call, and who the caller is that withholds it. Where a caller says who
+/// it is, a main number that is shown to others in its place is not believed.
+#[test]
+fn what_is_said_past_a_proxy() {
+    let mut scene = Scene::new();
+    let fields = "CSeq: 1 INVITE\nP-Asserted-Identity: <sip:main@h>\nDiversion: <sip:desk@h>\n";
+    for (id, from) in [("one", "anonymous;a"), ("two", "%2B4930111;b")] {
+        let call = invite(id, from, "bob", "");
+        scene.see((ALICE, BOX), &call);
+        scene.see((BOX, BOB), &passed_on(&call, 1).replace("CSeq: 1 INVITE\n", fields));
+    }
+    let said = |call: &Call, said| {
+        let invite = call.invites.iter().next().expect("a call has an INVITE");
+        invite.said(said, Party::Caller).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let calls = scene.calls();
+    let told = |said_by| [said(calls[0], said_by), said(calls[1], said_by)];
+    assert_eq!(told(Said::PAssertedIdentity), [vec!["main@h"], vec![]]);
+    assert_eq!(told(Said::Diversion), [["desk@h"], ["desk@h"]]);
+    // RFC 3261 section 19.1.4: an escaped character is that character.
+    assert_eq!(calls[1].from.as_deref(), Some("+4930111@h"));
+}
+
 /// CALL-5: an INVITE that a proxy sends to one agent after the other names the queue; who rings, and who answers, is known by
 /// what the proxy asked for there.
 #[test]
