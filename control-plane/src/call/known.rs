@@ -122,18 +122,22 @@ fn transferred_by<'a>(
     now: &Together,
     (side, end): (Party, End),
 ) -> Option<Identity<'a>> {
-    let is_transfer = invite
-        .joined
-        .is_some_and(|joined| matches!(joined.role, Role::Transfer | Role::Consultation));
+    // Behind a box, the INVITE before it is the transfer's.
+    let of_talk = || call.invites.iter().filter(|other| other.talk == invite.talk);
+    let is_transfer = of_talk()
+        .filter_map(|other| other.joined)
+        .any(|joined| matches!(joined.role, Role::Transfer | Role::Consultation));
     if !is_transfer || end.party != Party::Callee {
         return None;
     }
-    let referred = invite.said(Said::ReferredBy, Party::Caller).next();
+    let referred = of_talk().find_map(|other| other.said(Said::ReferredBy, Party::Caller).next());
     if let Some(text) = referred {
         return Some(Identity { by: By::ReferredBy, text });
     }
     let before = call.together.iter().rev().filter(|known| known.from_ns < now.from_ns);
-    let ends = before.map(|known| known.on(side)).find(|before| before.leg != end.leg)?;
+    let is_other =
+        |before: &End| call.invite_of(before.leg).is_some_and(|before| before.talk != invite.talk);
+    let ends = before.map(|known| known.on(side)).find(is_other)?;
     Some(Identity { by: By::ReferredBy, text: call.address(ends)? })
 }
 

@@ -127,7 +127,10 @@ impl Correlator {
     pub fn ties(&self, newcomer: &Newcomer<'_>, known: Known<'_>) -> Ties {
         let asked = self.by_transfer(newcomer, known);
         let named = by_name(newcomer.message, known);
-        if let Some(first) = asked.or(named) {
+        let is_told = asked.is_some() || named.is_some();
+        let passed =
+            is_told.then(|| self.passed_on(newcomer, asked.map(|(_, at_ns)| at_ns), known));
+        if let Some(first) = passed.flatten().or(asked.map(|(tie, _)| tie)).or(named) {
             let second = named.filter(|named| named.call != first.call);
             return Ties { first: Some(first), second, ambiguous: None };
         }
@@ -150,15 +153,47 @@ impl Correlator {
         by.confidence() >= self.settings.confidence_min
     }
 
-    /// A party was asked to call this target.
-    fn by_transfer(&self, newcomer: &Newcomer<'_>, known: Known<'_>) -> Option<Tie> {
+    /// A party was asked to call this target; with when it was.
+    fn by_transfer(&self, newcomer: &Newcomer<'_>, known: Known<'_>) -> Option<(Tie, u64)> {
         let fitting = self.transfers.that_fit(newcomer, known.dialogs);
+        let mut asked_ns = u64::MAX;
         let ties = fitting.filter_map(|(leg, transfer)| {
+            asked_ns = asked_ns.min(transfer.asked_ns());
             // Who was asked, or a box in its place, calls; the target takes the side of who asked.
             let how = (Evidence::Refer, Role::Transfer);
             known.tie(leg, how, Party::Caller, transfer.by.other())
         });
-        only_one(ties).and_then(Result::ok)
+        let ties: Vec<Tie> = ties.collect();
+        // Of transfers to one target at a time, it is that of who calls.
+        let of_caller = || ties.iter().filter(|tie| is_of_caller(tie, newcomer, known)).copied();
+        let tie = only_one(ties.iter().copied())?.ok().or_else(|| only_one(of_caller())?.ok())?;
+        (!self.is_of_a_stranger(newcomer, &tie, known)).then_some((tie, asked_ns))
+    }
+
+    /// Who calls is not in the call that is transferred, and has another one at the box that sends this INVITE: somebody
+    /// calls the same target meanwhile.
+    fn is_of_a_stranger(&self, newcomer: &Newcomer<'_>, tie: &Tie, known: Known<'_>) -> bool {
+        if is_of_caller(tie, newcomer, known) {
+            return false;
+        }
+        let is_other = |found: &Result<Tie, Ambiguity>| {
+            found.as_ref().map_or(true, |other| other.call != tie.call)
+        };
+        self.through_box(Evidence::Calling, newcomer, known).as_ref().is_some_and(is_other)
+    }
+
+    /// A box was sent an INVITE with the same numbers, after the transfer was asked for or as its outcome, and sends it on.
+    fn passed_on(
+        &self,
+        newcomer: &Newcomer<'_>,
+        asked_ns: Option<u64>,
+        known: Known<'_>,
+    ) -> Option<Tie> {
+        let found = self.through_box(Evidence::Numbers, newcomer, known)?;
+        let tie = found.ok().filter(|tie| self.believes(tie.by))?;
+        let front = known.table.get(tie.call)?.invites.get(tie.invite)?;
+        let is_outcome = front.joined.is_some_and(|joined| joined.role == Role::Transfer);
+        (is_outcome || asked_ns.is_some_and(|asked_ns| asked_ns <= front.invited_ns)).then_some(tie)
     }
 
     /// Headers of the configuration, and Session-ID.
@@ -218,27 +253,36 @@ impl Correlator {
         newcomer: &Newcomer<'_>,
         known: Known<'_>,
     ) -> Option<Result<Tie, Ambiguity>> {
+        let find = |by| self.through_box(by, newcomer, known);
+        find(Evidence::Numbers)
+            .or_else(|| find(Evidence::Calling).filter(|_| self.believes(Evidence::Calling)))
+    }
+
+    /// An INVITE that came to who sends this one, with both its numbers or with the calling one.
+    fn through_box(
+        &self,
+        by: Evidence,
+        newcomer: &Newcomer<'_>,
+        known: Known<'_>,
+    ) -> Option<Result<Tie, Ambiguity>> {
         if newcomer.origin != Origin::Invite {
             return None;
         }
         let (calling, called) = (newcomer.calling?, newcomer.called);
+        if by == Evidence::Numbers && called.is_none() {
+            return None;
+        }
         let from = newcomer.hop.caller;
         let is_one_host = from.ip() == newcomer.hop.callee.ip();
         let ports = [Some(0), is_one_host.then_some(from.port())];
-        let find = |by: Evidence| {
-            let crowded = ports.into_iter().flatten().map(|port| {
-                let key = match by {
-                    Evidence::Numbers => {
-                        self.index.key(NUMBERS, &(calling, called, from.ip(), port))
-                    }
-                    _ => self.index.key(CALLING, &(calling, from.ip(), port)),
-                };
-                self.index.holders(key)
-            });
-            self.candidates(crowded, by, newcomer, known)
-        };
-        let by_both = called.and_then(|_| find(Evidence::Numbers));
-        by_both.or_else(|| find(Evidence::Calling).filter(|_| self.believes(Evidence::Calling)))
+        let holders = ports.into_iter().flatten().map(|port| {
+            let key = match by {
+                Evidence::Numbers => self.index.key(NUMBERS, &(calling, called, from.ip(), port)),
+                _ => self.index.key(CALLING, &(calling, from.ip(), port)),
+            };
+            self.index.holders(key)
+        });
+        self.candidates(holders, by, newcomer, known)
     }
 
     fn candidates(
@@ -419,6 +463,15 @@ fn only_one(ties: impl Iterator<Item = Tie>) -> Option<Result<Tie, Ambiguity>> {
         }
     }
     found.map(Ok)
+}
+
+/// Whether a party of the call has the calling number.
+fn is_of_caller(tie: &Tie, newcomer: &Newcomer<'_>, known: Known<'_>) -> bool {
+    let Some(call) = known.table.get(tie.call).filter(|_| newcomer.calling.is_some()) else {
+        return false;
+    };
+    let mut numbers = call.invites.iter().flat_map(|invite| [invite.calling, invite.called]);
+    numbers.any(|number| number == newcomer.calling)
 }
 
 /// Replaces, Join and Target-Dialog name the other dialog.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use earwitness_voip::dialog::{Dialogs, Hop, LegId, LegMap, Party};
 
-use super::newcomer::{Newcomer, is_host};
+use super::newcomer::{Newcomer, is_host, number};
 use crate::call::limits::{TRANSFERS_MAX, TRANSFERS_PER_TARGET_MAX};
 use crate::call::number::Number;
 
@@ -20,6 +20,8 @@ pub struct Transfer {
     /// Who asked; as the leg has it.
     pub by: Party,
     pub target: Option<Number>,
+    /// What who asked calls itself, in From and Referred-By (RFC 3892).
+    pub referrers: [Option<Number>; 2],
     /// Who asked whom: the other end shall call the target.
     pub hop: Hop,
     /// The dialog with the target that the transferor has already, and which of its parties the target is.
@@ -30,6 +32,10 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    pub const fn asked_ns(&self) -> u64 {
+        self.until_ns.saturating_sub(PATIENCE_NS)
+    }
+
     /// Whether an INVITE to the target comes from who was asked for it: the other end of a dialog that went past these
     /// hops, or a box on the way.
     fn is_of(&self, newcomer: &Newcomer<'_>, hops: impl Iterator<Item = Hop>) -> bool {
@@ -41,7 +47,14 @@ impl Transfer {
         let is_it = |at| at != asker && is_host(at, from, at.ip() == asker.ip());
         let mut ends =
             std::iter::once(self.hop).chain(hops).flat_map(|hop| [hop.caller, hop.callee]);
-        newcomer.message.referred_by().is_some() || (from != asker && ends.any(is_it))
+        self.is_referred(newcomer) || (from != asker && ends.any(is_it))
+    }
+
+    /// Referred-By names who asked; what it calls itself may be withheld.
+    fn is_referred(&self, newcomer: &Newcomer<'_>) -> bool {
+        let Some(by) = newcomer.message.referred_by() else { return false };
+        let is_named = |number| self.referrers.contains(&Some(number));
+        number(&by).is_none_or(is_named)
     }
 }
 

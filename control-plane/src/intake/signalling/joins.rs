@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::super::correlator::{Known, Seat, Ties, focus_of};
 use super::super::keys::Keys;
 use super::super::newcomer::{
-    Newcomer, address_text, note_identities, note_past_proxy, request_uri, target_text,
+    Newcomer, address_text, note_identities, note_past_proxy, number, request_uri, target_text,
 };
 use super::super::transfers::{LINGER_NS, PATIENCE_NS, Transfer};
 use super::{Cause, Displaced, Signalling, tag_text};
@@ -338,8 +338,13 @@ impl Signalling {
         let leg = event.dialog.leg;
         match &event.kind {
             EventKind::Referred { by, target, replaces } => {
-                if let Some(cause) = cause {
-                    self.refer(leg, *by, (target, replaces.as_ref()), (cause.seen, event.ts_ns));
+                if let Some(Cause { seen, message, .. }) = cause {
+                    self.refer(
+                        (leg, *by),
+                        (target, replaces.as_ref()),
+                        message,
+                        (seen, event.ts_ns),
+                    );
                 }
             }
             EventKind::ReferAnswered { code: 200..=299, .. } => {
@@ -371,9 +376,9 @@ impl Signalling {
 
     fn refer(
         &mut self,
-        leg: LegId,
-        by: Party,
+        (leg, by): (LegId, Party),
         (target, replaces): (&[u8], Option<&Replaces>),
+        message: &Message<'_>,
         (seen, at_ns): (Seen, u64),
     ) {
         let hop = match by {
@@ -383,8 +388,11 @@ impl Signalling {
         let replaces = replaces
             .and_then(|named| self.dialogs.between(&named.call_id, &named.to_tag, &named.from_tag));
         let target = sip::SipUri::parse(target).and_then(|uri| Number::read(uri.user?));
+        let referred_by = message.referred_by();
+        let referrers = [number(message.from()), referred_by.as_ref().and_then(number)];
         let until_ns = at_ns.saturating_add(PATIENCE_NS);
-        let transfer = Transfer { by, target, hop, replaces, until_ns, is_accepted: false };
+        let transfer =
+            Transfer { by, target, referrers, hop, replaces, until_ns, is_accepted: false };
         self.correlator.transfers.ask(leg, transfer);
     }
 
@@ -394,7 +402,7 @@ impl Signalling {
         let found = self.dialogs.between(about.call_id, about.local_tag, about.remote_tag);
         let (Some((leg, by)), Some(target)) = (found, message.refer_to()) else { return };
         let replaces = target.sip_uri().and_then(|uri| Replaces::parse(&uri.header(b"Replaces")?));
-        self.refer(leg, by, (target.uri, replaces.as_ref()), (seen, seen.ts_ns));
+        self.refer((leg, by), (target.uri, replaces.as_ref()), message, (seen, seen.ts_ns));
         if let Some(call) = self.seats.get(&leg).and_then(|seat| table.get_mut(seat.call)) {
             let target = String::from_utf8_lossy(target.uri);
             call.trace.note(seen.ts_ns, "transfer", format!("{} transfers to {target}", by.name()));

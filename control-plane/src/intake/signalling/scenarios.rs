@@ -25,6 +25,7 @@ const ALICE: u8 = 1;
 const BOB: u8 = 2;
 const CAROL: u8 = 3;
 const DAVE: u8 = 4;
+const ERIN: u8 = 5;
 const BOX: u8 = 10;
 
 struct Scene {
@@ -211,6 +212,84 @@ fn a_transfer_through_a_proxy() {
     let calls: Vec<(&str, usize)> =
         scene.calls().iter().map(|call| (call.call_id.as_str(), call.legs.len())).collect();
     assert_eq!(calls, [("one", 2), ("other", 1)]);
+}
+
+/// Alice's call through a box, whose callee gives it to Carol.
+fn transferred_behind_a_box(scene: &mut Scene) {
+    scene.see((ALICE, BOX), &invite("one", "alice;a", "bob", ""));
+    scene.see((BOX, BOB), &invite("two", "alice;m", "bob", ""));
+    scene.see((BOB, BOX), &ok("two", "alice;m", "bob;b"));
+    scene.see((BOX, ALICE), &ok("one", "alice;a", "bob;n"));
+    scene.see((BOB, BOX), &refer_to_carol("two", "bob;b", "alice;m"));
+}
+
+fn refer_to_carol(id: &str, from: &str, to: &str) -> String {
+    let target = "Refer-To: <sip:carol@h>\n";
+    message("REFER sip:x@h SIP/2.0", id, (from, to), "5 REFER", target)
+}
+
+/// CALL-5: while a box calls the target of a transfer, others call it through the same box, by its number or by that of a
+/// queue: what the box sends there for them is the other side of their own calls.
+#[test]
+fn strangers_call_the_target_of_a_transfer() {
+    let mut scene = Scene::new();
+    transferred_behind_a_box(&mut scene);
+    scene.see((BOX, CAROL), &invite("three", "alice;o", "carol", ""));
+    scene.see((DAVE, BOX), &invite("four", "dave;d", "carol", ""));
+    scene.see((BOX, CAROL), &invite("five", "dave;p", "carol", ""));
+    scene.see((ERIN, BOX), &invite("six", "erin;e", "queue", ""));
+    scene.see((BOX, CAROL), &invite("seven", "erin;q", "carol", ""));
+    let calls: Vec<(&str, usize)> =
+        scene.calls().iter().map(|call| (call.call_id.as_str(), call.legs.len())).collect();
+    assert_eq!(calls, [("one", 3), ("four", 2), ("six", 2)]);
+    assert_eq!(scene.joined(Evidence::Refer), 1);
+}
+
+/// CALL-5: Referred-By of somebody else is of another transfer to the same target.
+#[test]
+fn another_transfer_to_the_same_target() {
+    let mut scene = Scene::new();
+    transferred_behind_a_box(&mut scene);
+    let by = |who: &str| format!("Referred-By: <sip:{who}@h>\n");
+    scene.see((ERIN, CAROL), &invite("three", "erin;e", "carol", &by("dave")));
+    scene.see((ALICE, CAROL), &invite("four", "alice;o", "carol", &by("bob")));
+    let calls: Vec<(&str, usize)> =
+        scene.calls().iter().map(|call| (call.call_id.as_str(), call.legs.len())).collect();
+    assert_eq!(calls, [("one", 3), ("three", 1)]);
+}
+
+/// CALL-5: two calls are transferred to one target at a time, by a box that calls it for both.
+#[test]
+fn two_transfers_to_the_same_target() {
+    let mut scene = Scene::new();
+    transferred_behind_a_box(&mut scene);
+    scene.see((DAVE, BOX), &invite("three", "dave;d", "erin", ""));
+    scene.see((BOX, ERIN), &invite("four", "dave;m", "erin", ""));
+    scene.see((ERIN, BOX), &ok("four", "dave;m", "erin;e"));
+    scene.see((ERIN, BOX), &refer_to_carol("four", "erin;e", "dave;m"));
+    scene.see((BOX, CAROL), &invite("five", "alice;o", "carol", ""));
+    scene.see((BOX, CAROL), &invite("six", "dave;p", "carol", ""));
+    let last = |call: &Call| call.legs.last().map(|leg| leg.call_id.clone()).unwrap_or_default();
+    assert_eq!(scene.calls().into_iter().map(last).collect::<Vec<_>>(), ["five", "six"]);
+    assert_eq!(scene.joined(Evidence::Refer), 2);
+}
+
+/// CALL-5, POL-10: a box passes the REFER on, and then the INVITE that it asked for: one conversation with the target, to
+/// which the call was transferred.
+#[test]
+fn a_transfer_that_a_box_passes_on() {
+    let mut scene = Scene::new();
+    transferred_behind_a_box(&mut scene);
+    scene.see((BOX, ALICE), &refer_to_carol("one", "bob;n", "alice;a"));
+    scene.see((ALICE, BOX), &invite("three", "alice;o", "carol", ""));
+    scene.see((BOX, CAROL), &invite("four", "alice;p", "carol", ""));
+    scene.see((CAROL, BOX), &ok("four", "alice;p", "carol;c"));
+    scene.see((BOX, ALICE), &ok("three", "alice;o", "carol;d"));
+    let calls = scene.calls();
+    assert_eq!((calls.len(), calls[0].legs.len(), calls[0].parties().len()), (1, 4, 2));
+    let by =
+        Known::of(calls[0]).ask(|facts| facts.callee.transferred_by.map(|by| by.text.to_owned()));
+    assert_eq!(by.as_deref(), Some("bob@h"));
 }
 
 /// POL-1: what a proxy alone says: who diverted the call, and who the caller is that withholds it. Where a caller says who
