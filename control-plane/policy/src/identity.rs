@@ -36,7 +36,12 @@ impl Number {
     /// The digits of what was dialled, without white space and punctuation; none where there is anything else.
     fn dialled(text: &str) -> Option<Self> {
         let mut number = Self::EMPTY;
-        for (index, byte) in text.bytes().enumerate() {
+        // People write `+49 (0)30` of a zero that is dialled inside the country alone.
+        let (code, rest) = match text.split_once("(0)") {
+            Some((code, rest)) if code.starts_with('+') => (code, rest),
+            _ => (text, ""),
+        };
+        for (index, byte) in code.bytes().chain(rest.bytes()).enumerate() {
             match byte {
                 b'0'..=b'9' | b'*' | b'#' => number.push(byte)?,
                 b'+' if index == 0 => number.push(byte)?,
@@ -190,6 +195,7 @@ mod tests {
     fn a_number_has_one_form() {
         for text in [
             "+49 (30) 123-456",
+            "+49 (0)30 123-456",
             "004930123456",
             "030/123456",
             "030.123456",

@@ -35,7 +35,7 @@ pub fn judge(
             }
             Some(false) => tell.say(Mark::No, || {
                 let said = chain.origin.map(|origin| origin.text(policy));
-                format!("{}: {} is off", said.unwrap_or_else(name), way.name())
+                format!("{} is off", said.unwrap_or_else(|| format!("{}: {}", name(), way.name())))
             }),
             None => tell.say(Mark::No, || format!("{}: nothing is set for {}", name(), way.name())),
         }

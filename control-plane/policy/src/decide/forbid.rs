@@ -6,15 +6,27 @@ use super::view::Seen;
 use crate::decision::Direction;
 use crate::facts::{Demand, Facts};
 use crate::identity::Dialling;
-use crate::index::{List, Policy};
+use crate::index::{List, Policy, TenantId};
 use crate::trace::{Mark, Tell};
 
-/// A list of all tenants that names a party.
-pub fn listed_for_all(policy: &Policy, facts: &Facts<'_>, tell: &mut impl Tell) -> Option<usize> {
+/// A list for all tenants that names a party, as any of those whom the call concerns would dial it.
+pub fn listed_for_all(
+    policy: &Policy,
+    tenants: impl Iterator<Item = TenantId>,
+    facts: &Facts<'_>,
+    tell: &mut impl Tell,
+) -> Option<usize> {
     if policy.do_not_record.is_empty() {
         return None;
     }
-    listed(&policy.do_not_record, facts, &Dialling::default(), tell)
+    let in_full = Dialling::default();
+    let dialled = tenants.map(|tenant| &policy.tenants[tenant.at()].dialling);
+    let mut all = std::iter::once(&in_full).chain(dialled);
+    let found = all.find_map(|dialling| listed(&policy.do_not_record, facts, dialling, tell));
+    if found.is_none() {
+        tell.note(|| "no party is on a do-not-record list for all tenants".to_owned());
+    }
+    found
 }
 
 /// What forbids it to this tenant.
@@ -25,8 +37,12 @@ pub fn forbidden(
     tell: &mut impl Tell,
 ) -> Option<Why> {
     debug_assert!(seen.id.at() < policy.tenants.len());
-    if let Some(list) = listed(&seen.tenant.do_not_record, facts, &seen.tenant.dialling, tell) {
+    let lists = &seen.tenant.do_not_record;
+    if let Some(list) = listed(lists, facts, &seen.tenant.dialling, tell) {
         return Some(Why::Listed(seen.id, list));
+    }
+    if !lists.is_empty() {
+        tell.note(|| "no party is on a do-not-record list of the tenant".to_owned());
     }
     if seen.direction == Direction::External && !seen.tenant.between_external {
         tell.say(Mark::No, || {
@@ -66,6 +82,5 @@ fn listed(
             return Some(index);
         }
     }
-    tell.note(|| "no party is on a do-not-record list".to_owned());
     None
 }

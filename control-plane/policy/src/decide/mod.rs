@@ -69,7 +69,7 @@ impl Policy {
     fn judge<T: Tell>(&self, facts: &Facts<'_>, fallback: Fallback, tell: &mut T) -> Judged {
         let view = View::new(self, facts);
         view.tell(self, facts, tell);
-        if let Some(list) = forbid::listed_for_all(self, facts, tell) {
+        if let Some(list) = forbid::listed_for_all(self, view.tenants(), facts, tell) {
             return Judged::no(Why::ListedForAll(list));
         }
         let mut best: Option<Judged> = None;

@@ -339,6 +339,20 @@ fn do_not_record_lists() {
     assert_eq!(explained.rule, "acme: do-not-record list lawyers");
 }
 
+/// POL-12: a list for all tenants holds for what each of them dials.
+#[test]
+fn lists_for_all_hold_for_what_is_dialled() {
+    let own = tenant(json!({ "numbering": { "country_code": "49", "national_prefix": "0" },
+        "call_recording": { "account": everywhere(true) } }));
+    let listed = json!([{ "id": "all", "numbers": ["+49 (0)30 777*"] }]);
+    let policy = policy(&json!({ "do_not_record": listed, "tenants": [own] }));
+    for to in ["+4930777123", "0049 30 777123", "030777123", "030777123@acme.example"] {
+        let explained = Call { to, ..OUT }.explained(&policy);
+        assert_eq!(explained.rule, "do-not-record list all", "{to}");
+    }
+    assert!(Call { to: "030778123", ..OUT }.is_recorded(&policy));
+}
+
 /// Sampling: as many percent as are set, the same ones each time.
 #[test]
 fn sampling() {
