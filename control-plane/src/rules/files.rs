@@ -40,11 +40,8 @@ pub struct Instead<'a> {
 /// Names and texts.
 type Texts = Vec<(String, String)>;
 
-/// Names and texts of all files; of a folder those that end in `.json` or `.toml`, by name.
-///
-/// # Errors
-/// Each that cannot be read.
-fn read(paths: &[PathBuf], instead: Option<Instead<'_>>) -> Result<Texts, Faults> {
+/// Names and texts of all files, of a folder those that end in `.json` or `.toml`, by name; and each that cannot be read.
+fn read(paths: &[PathBuf], instead: Option<Instead<'_>>) -> (Texts, Vec<Fault>) {
     let mut texts = Vec::new();
     let mut faults = Vec::new();
     let mut take = |told: &Path, text: io::Result<String>| match text {
@@ -65,7 +62,7 @@ fn read(paths: &[PathBuf], instead: Option<Instead<'_>>) -> Result<Texts, Faults
             Err(error) => take(path, Err(error)),
         }
     }
-    if faults.is_empty() { Ok(texts) } else { Err(Faults { faults, left_out: 0 }) }
+    (texts, faults)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Fault {
@@ -75,8 +72,8 @@ fn unreadable(path: &Path, error: &io::Error) -> Fault {
 
 /// Whether a file of a folder is one of its policies.
 pub(super) fn is_policy(name: &Path) -> bool {
-    let ending = name.extension().and_then(|ending| ending.to_str());
-    matches!(ending, Some("json" | "toml"))
+    let ending = name.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    ["json", "toml"].iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
 /// What is in a folder at one time: another that takes its place meanwhile is not looked into.
@@ -86,7 +83,8 @@ fn of_folder(folder: &Path) -> io::Result<Vec<(PathBuf, io::Result<String>)>> {
     let entries: io::Result<Vec<PathBuf>> =
         std::fs::read_dir(&opened_at)?.map(|entry| Ok(entry?.file_name().into())).collect();
     let mut names = entries?;
-    names.retain(|name| is_policy(name) && opened_at.join(name).is_file());
+    // A link that leads nowhere is a file that cannot be read, not one that is not there.
+    names.retain(|name| is_policy(name) && !opened_at.join(name).is_dir());
     names.sort();
     let text = |name: PathBuf| {
         let text = std::fs::read_to_string(opened_at.join(&name));
@@ -100,8 +98,43 @@ fn of_folder(folder: &Path) -> io::Result<Vec<(PathBuf, io::Result<String>)>> {
 /// # Errors
 /// Everything that is wrong, files that cannot be read included.
 pub(super) fn load(paths: &[PathBuf], instead: Option<Instead<'_>>) -> Result<Loaded, Faults> {
-    let texts = read(paths, instead)?;
+    let (texts, mut unread) = read(paths, instead);
     let sources: Vec<Source<'_>> = texts.iter().map(|(name, text)| Source { name, text }).collect();
-    let loaded = earwitness_policy::load(&sources)?;
-    Ok(Loaded::new(loaded, &texts))
+    let checked = earwitness_policy::load(&sources);
+    if unread.is_empty() {
+        return Ok(Loaded::new(checked?, &texts));
+    }
+    let Faults { faults, left_out } = checked.err().unwrap_or_default();
+    unread.extend(faults);
+    Err(Faults { faults: unread, left_out })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// POL-1: nothing is left out of a set in silence, and one file that cannot be read does not hide what is wrong
+    /// with another.
+    #[test]
+    fn every_file_counts() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("a.JSON"), "{ \"tenants\": [{}] }").expect("written");
+        std::fs::write(at("b.toml"), [0xff, 0xfe]).expect("written");
+        std::fs::write(at("readme.txt"), "no policy").expect("written");
+        std::fs::create_dir(at("old.json")).expect("made");
+        std::os::unix::fs::symlink(at("nowhere"), at("c.json")).expect("linked");
+        let refused = load(&[folder.path().to_owned(), at("d.json")], None).expect_err("refused");
+        let found: Vec<String> = refused.faults.iter().map(ToString::to_string).collect();
+        let expected = [
+            "b.toml: cannot be read",
+            "c.json: cannot be read",
+            "d.json: cannot be read",
+            "a.JSON: tenants[0].id",
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.contains(expected), "{expected} is not in {found}");
+        }
+    }
 }

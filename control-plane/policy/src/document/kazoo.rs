@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccountRecording, Settings};
 
+/// What the API puts a document in; refused, because nothing in it would be read.
+pub type Envelope = Option<serde_json::Value>;
+
 /// An account document.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -18,6 +21,9 @@ pub struct KazooAccount {
     /// A domain of the tenant, and that of its devices' user names.
     pub realm: Option<String>,
     pub call_recording: Option<AccountRecording>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub data: Envelope,
 }
 
 /// A user document.
@@ -29,6 +35,9 @@ pub struct KazooUser {
     /// Stands for `name`.
     pub username: Option<String>,
     pub call_recording: Option<Settings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub data: Envelope,
 }
 
 /// A device document.
@@ -43,6 +52,9 @@ pub struct KazooDevice {
     pub owner_id: Option<String>,
     pub sip: Option<KazooSip>,
     pub call_recording: Option<Settings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub data: Envelope,
 }
 
 /// How a device registers.

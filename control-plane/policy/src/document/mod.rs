@@ -19,7 +19,7 @@ mod tenant;
 pub use callflow::{Action, Callflow, Method, RecordCall, RecordCaller};
 pub use endpoint::{Device, User};
 pub use force::{Force, ForceRecord};
-pub use kazoo::{KazooAccount, KazooDevice, KazooSip, KazooUser};
+pub use kazoo::{Envelope, KazooAccount, KazooDevice, KazooSip, KazooUser};
 pub use network::{Domains, Network, NetworkKind, NumberList, Numbering, Trunk};
 pub use on_demand::{FeatureCodes, OnDemand, PauseMode};
 pub use parameters::{Format, Parameters};

@@ -8,8 +8,8 @@ use super::fault::Findings;
 use super::scope::Scope;
 use crate::cidr::Cidr;
 use crate::document::{
-    AccountRecording, Callflow, Device, FeatureCodes, Group, Network, Networks, NumberList,
-    Numbering, Parameters, PolicyFile, Queue, Settings, Tenant, Trunk, User,
+    AccountRecording, Callflow, Device, Envelope, FeatureCodes, Group, Network, Networks,
+    NumberList, Numbering, Parameters, PolicyFile, Queue, Settings, Tenant, Trunk, User,
 };
 use crate::identity::{self, Dialling, Number};
 use crate::limits::{CODE_CHARACTERS_MAX, SECONDS_MAX, TEXT_CHARACTERS_MAX, URL_CHARACTERS_MAX};
@@ -74,6 +74,7 @@ fn check_tenant(at: &Scope<'_>, tenant: &Tenant, findings: &mut Findings) {
     let pasted = tenant.kazoo.as_ref().and_then(|pasted| pasted.call_recording.as_ref());
     account(&at.key("call_recording"), tenant.call_recording.as_ref(), findings);
     account(&at.key("kazoo").key("call_recording"), pasted, findings);
+    unpacked(at, tenant.kazoo.as_ref().map(|pasted| &pasted.data), findings);
     once(at, tenant.call_recording.is_some(), pasted.is_some(), findings);
     percent(at, tenant.sampling_percent, findings);
     codes(&at.key("on_demand").key("feature_codes"), &tenant.on_demand.feature_codes, findings);
@@ -149,6 +150,7 @@ fn check_user(at: &Scope<'_>, user: &User, dialling: &Dialling, findings: &mut F
     let pasted = user.kazoo.as_ref().and_then(|pasted| pasted.call_recording.as_ref());
     settings(&at.key("call_recording"), user.call_recording.as_ref(), findings);
     settings(&at.key("kazoo").key("call_recording"), pasted, findings);
+    unpacked(at, user.kazoo.as_ref().map(|pasted| &pasted.data), findings);
     once(at, user.call_recording.is_some(), pasted.is_some(), findings);
 }
 
@@ -174,6 +176,7 @@ fn check_device(
     let pasted = device.kazoo.as_ref().and_then(|pasted| pasted.call_recording.as_ref());
     settings(&at.key("call_recording"), device.call_recording.as_ref(), findings);
     settings(&at.key("kazoo").key("call_recording"), pasted, findings);
+    unpacked(at, device.kazoo.as_ref().map(|pasted| &pasted.data), findings);
     once(at, device.call_recording.is_some(), pasted.is_some(), findings);
 }
 
@@ -289,6 +292,14 @@ fn url(at: &Scope<'_>, url: Option<&str>, findings: &mut Findings) {
     let known = |scheme: &&str| url.len() > scheme.len() && url.starts_with(*scheme);
     if !SCHEMES.iter().any(known) || !printable(url) || url.len() > URL_CHARACTERS_MAX {
         at.key("url").fault(findings, format!("must begin with one of {}", SCHEMES.join(", ")));
+    }
+}
+
+/// What is read of a document stands at its top.
+fn unpacked(at: &Scope<'_>, data: Option<&Envelope>, findings: &mut Findings) {
+    if data.is_some_and(Option::is_some) {
+        let problem = "is what the API puts a document in: paste what stands below it";
+        at.key("kazoo").key("data").fault(findings, problem);
     }
 }
 

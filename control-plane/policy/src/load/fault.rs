@@ -24,7 +24,7 @@ impl fmt::Display for Fault {
 }
 
 /// Why a set is refused: everything that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
     pub faults: Vec<Fault>,
     /// Further ones, past the bound of those that are named.

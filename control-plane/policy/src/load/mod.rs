@@ -58,7 +58,7 @@ pub fn load(sources: &[Source<'_>]) -> Result<Loaded, Faults> {
         sources.iter().map(|source| parse::document(source, &mut findings)).collect();
     let names: Vec<&str> = sources.iter().map(|source| source.name).collect();
     check::check(&names, &documents, &mut findings);
-    findings.none()?;
+    // Claims of one against the other are looked for also where something else is wrong, so that all of it is named at once.
     let policy = Policy::compile(&names, &documents, &mut findings);
     findings.none()?;
     Ok(Loaded { policy, documents })

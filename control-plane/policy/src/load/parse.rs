@@ -10,6 +10,8 @@ use crate::document::PolicyFile;
 
 /// The document, as far as it could be read.
 pub fn document(source: &Source<'_>, findings: &mut Findings) -> PolicyFile {
+    // RFC 8259 section 8.1: a byte order mark may be ignored.
+    let source = &Source { text: source.text.trim_start_matches('\u{feff}'), ..*source };
     if Notation::of(source.name) == Notation::Json
         && let Ok(document) = serde_json::from_str(source.text)
     {

@@ -107,6 +107,40 @@ fn claims_are_settled() {
     );
 }
 
+/// Claims are named together with all else that is wrong, in whatever file.
+#[test]
+fn claims_hide_behind_nothing() {
+    let one = json!({ "tenants": [{ "id": "a", "colour": 1, "numbers": ["+4930*"],
+        "users": [{ "id": "u", "numbers": ["20"] }, { "id": "v", "numbers": ["20"] }] }] });
+    let two = json!({ "tenants": [{ "id": "b", "sampling_percent": 101, "numbers": ["+4930*"] }] });
+    assert_named(
+        &refused(&[("one.json", &one), ("two.json", &two)]),
+        &[
+            "one.json: tenants[0].colour: unknown field",
+            "one.json: tenants[0].users[1].numbers[0]: 20 is user u of a already",
+            "two.json: tenants[0].sampling_percent: must be 0 to 100",
+            "two.json: tenants[0].numbers[0]: is of tenant \"a\" already",
+        ],
+    );
+}
+
+/// 001: the answer of KAZOO's API has the document below `data`, where nothing is read.
+#[test]
+fn an_answer_of_the_api_is_no_document() {
+    let cell = json!({ "enabled": true });
+    let answer = json!({ "data": { "id": "u", "call_recording": { "any": { "any": cell } } } });
+    let document = json!({ "tenants": [{ "id": "a", "kazoo": answer,
+        "users": [{ "id": "u", "kazoo": answer }], "devices": [{ "id": "d", "kazoo": answer }] }] });
+    assert_named(
+        &refused(&[("one.json", &document)]),
+        &[
+            "tenants[0].kazoo.data: is what the API puts a document in",
+            "tenants[0].users[0].kazoo.data: is what the API",
+            "tenants[0].devices[0].kazoo.data: is what the API",
+        ],
+    );
+}
+
 /// The schema is that of the types; the committed one is the one that is published.
 #[test]
 fn the_schema_is_the_committed_one() {
