@@ -1,6 +1,8 @@
 //! The walk over headers, each step of it a program that the verifier looks at by itself (a global function): once, whatever came
 //! before, and not once for each of so many steps.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::bindings::xdp_md;
 use earwitness_wire::limits::HEADERS_MAX;
 use earwitness_wire::{Parsed, Reject, Way};
@@ -19,17 +21,18 @@ pub(crate) struct Place([u64; WORDS]);
 /// The innermost flow of a frame.
 #[inline(always)]
 pub(crate) fn parse(packet: &Packet) -> Result<Parsed, Reject> {
-    let mut place = Place([0; WORDS]);
-    for word in &mut place.0 {
-        // SAFETY: a live place. Kernels before 6.3 want every byte written that the other program may read; of those that mean
-        // nothing the compiler would leave some out.
-        unsafe { (&raw mut *word).write_volatile(0) };
+    let mut place = MaybeUninit::<Place>::uninit();
+    let place = place.as_mut_ptr();
+    for at in 0..WORDS {
+        // SAFETY: within the place. Kernels before 6.3 want every byte written that the other program may read. Each word by itself: all
+        // at once is a call, and a loop over bytes.
+        unsafe { place.cast::<u64>().add(at).write_volatile(0) };
     }
-    let way = (&raw mut place).cast::<Way>();
+    let way = place.cast::<Way>();
     // SAFETY: as long as a way, and aligned as one.
     unsafe { way.write(Way::new(packet)) };
     for _ in 0..HEADERS_MAX {
-        if parse_step(packet.ctx(), &raw mut place) != 0 {
+        if parse_step(packet.ctx(), place) != 0 {
             break;
         }
     }

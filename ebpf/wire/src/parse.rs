@@ -223,30 +223,32 @@ impl Way {
     #[must_use]
     #[inline(always)]
     pub fn new<B: Bytes + ?Sized>(bytes: &B) -> Self {
-        let nowhere = Endpoint { addr: [0; 16], port: 0 };
+        // Of zeros that it knows the compiler of the XDP program makes calls, and loops over bytes.
+        let zero = bytes.forget(0);
+        let nowhere = Endpoint { addr: mapped(zero), port: zero as u16 };
         Self {
             header: Header::Ethernet,
             reject: None,
-            at: 0,
+            at: zero,
             end: bytes.length(),
             protocol: 0,
             ipv6: false,
-            headers: 0,
-            tags: 0,
-            labels: 0,
-            extensions: 0,
-            vlans: 0,
-            tunnels: 0,
+            headers: zero,
+            tags: zero,
+            labels: zero,
+            extensions: zero,
+            vlans: zero,
+            tunnels: zero,
             parsed: Parsed {
                 src: nowhere,
                 dst: nowhere,
                 transport: Transport::Other(0),
-                l3: 0,
-                payload: 0,
-                payload_len: 0,
+                l3: zero as u16,
+                payload: zero as u16,
+                payload_len: zero as u16,
                 fragment: None,
-                vlans: 0,
-                tunnels: 0,
+                vlans: zero as u8,
+                tunnels: zero as u8,
                 tcp: None,
             },
         }
