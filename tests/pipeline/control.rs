@@ -214,6 +214,10 @@ fn ipv4(address: SocketAddr) -> [u8; 4] {
 
 const ALLOW: &str = "[control]\nallow = [\"0.0.0.0/0\"]\n";
 
+fn is_event(frame: &Frame) -> bool {
+    frame.bytes.len() == PAYLOAD_AT + RTP_BYTES + 4
+}
+
 /// When a recording's first sample was.
 fn began_ns(play: &Play) -> u64 {
     play.truth.sides.iter().map(|side| side.first_ns).min().expect("two sides")
@@ -296,6 +300,18 @@ fn paused_by_events() {
     let hidden = replayed.recordings[0]["hidden"].as_array().expect("a list");
     let keys: Vec<&Value> = hidden.iter().filter(|span| span["what"] == "keys").collect();
     assert!(!keys.is_empty() && keys.iter().all(|span| span["side"] == "caller"), "{hidden:?}");
+}
+
+/// POL-8: a code whose last key has lost its end is obeyed all the same, when no more comes of the key.
+#[test]
+fn paused_by_an_event_without_end() {
+    let mut play = Play::new();
+    let pause = play.press(3_000, "*48", Play::event);
+    let resume = play.press(8_000, "*49", Play::event);
+    let is_lost = |frame: &Frame| [pause.end, resume.end].contains(&frame.ts_ns) && is_event(frame);
+    play.frames.retain(|frame| !is_lost(frame));
+    let replayed = play.replay(ALLOW);
+    check_pause(&play, &replayed, &(pause.end - 20 * MS..resume.end - 20 * MS), "rtp_event");
 }
 
 /// POL-8: feature codes by SIP INFO.

@@ -8,6 +8,9 @@ pub const CODE_KEYS_MAX: usize = 16;
 pub const KEYPADS_MAX: usize = 65_536;
 /// Keys of a code follow each other within this.
 pub const KEY_PAUSE_NS: u64 = 4_000_000_000;
+/// An event of which so long nothing came is over, though its end was not seen: three packets would have been due
+/// (RFC 4733 section 2.5.1.2 has one every 50 ms).
+pub const EVENT_SILENCE_NS: u64 = 150_000_000;
 /// The same command of the same party, by another way or seen at another hop, within this is one.
 pub const REPEATED_NS: u64 = 1_500_000_000;
 /// Commands that are remembered so that their repetitions are known.

@@ -310,8 +310,8 @@ impl Control {
         {
             call.trace.note(call.heard_ns, "limit", TOO_MANY_SESSIONS);
         }
-        self.streams.moved(from, into);
         let side = |party: Party| if turned { party.other() } else { party };
+        self.streams.moved(from, into, side);
         self.keypads.moved(|pad| {
             (pad.slot == from).then(|| Pad { slot: into, party: side(pad.party), ..*pad })
         });

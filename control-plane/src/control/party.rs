@@ -9,7 +9,7 @@ use earwitness_voip::rtp;
 use earwitness_wire::Endpoint;
 
 use super::keys::Key;
-use super::limits::KEYPADS_MAX;
+use super::limits::{EVENT_SILENCE_NS, KEYPADS_MAX};
 use super::{Command, Control, Operation, Origin, Pad, Refusal, hide_key, party_name};
 use crate::call::coverage::By;
 use crate::call::table::CallTable;
@@ -46,6 +46,8 @@ pub(super) struct Stream {
     events: EventDecoder,
     /// RTP timestamps of events, and when their first packet came.
     starts: VecDeque<(u32, u64)>,
+    /// When the last packet of an event came.
+    event_ns: u64,
     tones: Option<Box<Tones>>,
 }
 
@@ -57,25 +59,70 @@ struct Tones {
     position: u64,
 }
 
+/// Whose event it is of which the end was not seen.
+#[derive(Debug, Clone, Copy)]
+struct Presser {
+    party: Party,
+    src: Endpoint,
+    origin: Origin,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     streams: HashMap<(CallSlot, u64), Stream>,
+    /// Streams in which a key is pressed.
+    pressed: HashMap<(CallSlot, u64), Presser>,
 }
 
 impl Streams {
     /// A call has become a part of another. Most calls are listened to by nobody.
-    pub(super) fn moved(&mut self, from: CallSlot, into: CallSlot) {
+    pub(super) fn moved(&mut self, from: CallSlot, into: CallSlot, side: impl Fn(Party) -> Party) {
         let own: Vec<u64> =
             self.streams.keys().filter(|(of, _)| *of == from).map(|(_, stream)| *stream).collect();
         for stream in own {
             if let Some(state) = self.streams.remove(&(from, stream)) {
                 self.streams.insert((into, stream), state);
             }
+            if let Some(presser) = self.pressed.remove(&(from, stream)) {
+                let party = side(presser.party);
+                self.pressed.insert((into, stream), Presser { party, ..presser });
+            }
         }
     }
 
     pub(super) fn forget(&mut self, slot: CallSlot) {
         self.streams.retain(|(of, _), _| *of != slot);
+        self.pressed.retain(|(of, _), _| *of != slot);
+    }
+
+    /// Keys of which nothing came for so long that they were released, in their order.
+    fn released(&mut self, now_ns: u64) -> Vec<(Pad, Presser, Key)> {
+        let Self { streams, pressed } = self;
+        let mut released = Vec::new();
+        pressed.retain(|&(slot, stream), presser| {
+            let Some(state) = streams.get_mut(&(slot, stream)) else { return false };
+            if state.event_ns.saturating_add(EVENT_SILENCE_NS) > now_ns {
+                return true;
+            }
+            let pad = Pad { slot, party: presser.party, by: By::Event, stream };
+            let mut keys = Vec::new();
+            state.release(&mut keys);
+            released.extend(keys.into_iter().map(|key| (pad, *presser, key)));
+            false
+        });
+        released.sort_by_key(|(pad, _, key)| (key.until_ns, pad.stream));
+        released
+    }
+
+    /// Whether a key is pressed in a stream.
+    fn note_pressed(&mut self, heard: &Heard<'_>, stream: u64, is_pressed: bool) {
+        let place = (heard.slot, stream);
+        if is_pressed {
+            let Heard { speaker: party, src, origin, .. } = *heard;
+            self.pressed.insert(place, Presser { party, src, origin });
+        } else {
+            self.pressed.remove(&place);
+        }
     }
 
     /// Of so many streams the keys are followed; those past it are not.
@@ -104,6 +151,8 @@ impl Control {
         let mut keys = Vec::new();
         let by = if heard.event_types >> header.payload_type & 1 == 1 {
             state.event(&header, payload, heard.ts_ns, &mut keys);
+            let is_pressed = state.events.is_pressed();
+            self.streams.note_pressed(heard, stream, is_pressed);
             By::Event
         } else if self.settings.tones && matches!(header.payload_type, PCMU | PCMA) {
             state.audio(&header, payload, heard.ts_ns, &mut keys);
@@ -113,12 +162,25 @@ impl Control {
         };
         let pad = Pad { slot: heard.slot, party: heard.speaker, by, stream };
         for key in keys {
-            self.key(pad, key, heard, table);
+            self.key(pad, key, (&heard.src, heard.origin), table);
         }
     }
 
-    fn key(&mut self, pad: Pad, key: Key, heard: &Heard<'_>, table: &mut CallTable) {
-        let peer: IpAddr = heard.src.to_socket_addr().ip();
+    /// Acts on keys whose end did not come by `now_ns`.
+    pub fn tick(&mut self, now_ns: u64, table: &mut CallTable) {
+        for (pad, presser, key) in self.streams.released(now_ns) {
+            self.key(pad, key, (&presser.src, presser.origin), table);
+        }
+    }
+
+    fn key(
+        &mut self,
+        pad: Pad,
+        key: Key,
+        (src, origin): (&Endpoint, Origin),
+        table: &mut CallTable,
+    ) {
+        let peer: IpAddr = src.to_socket_addr().ip();
         if self.settings.mask_keys {
             let command = Command {
                 operation: Operation::Mask,
@@ -133,8 +195,8 @@ impl Control {
         }
         let codes = self.codes_of(pad.slot, table);
         let Some(pressed) = self.keypads.press(pad, key, &codes) else { return };
-        if table.get(pad.slot).is_some_and(|call| is_own(call, pad.party, &heard.src)) {
-            self.pressed(pad, (peer, heard.origin), &pressed, table);
+        if table.get(pad.slot).is_some_and(|call| is_own(call, pad.party, src)) {
+            self.pressed(pad, (peer, origin), &pressed, table);
         } else {
             let command = Command {
                 operation: pressed.operation,
@@ -158,12 +220,20 @@ impl Stream {
             }
             self.starts.push_back((header.timestamp, ts_ns));
         }
-        let starts = &self.starts;
-        self.events.push(header.timestamp, payload, &mut |event: TelephoneEvent| {
-            let Some(key) = event.digit() else { return };
-            let began = starts.iter().find(|(known, _)| *known == event.timestamp);
-            let from_ns = began.map_or(ts_ns, |(_, at_ns)| *at_ns);
-            keys.push(Key { key, from_ns, until_ns: ts_ns });
+        let Self { events, starts, event_ns, .. } = self;
+        let last_ns = std::mem::replace(event_ns, ts_ns);
+        events.push(header.timestamp, payload, &mut |event: TelephoneEvent| {
+            // One that the next one ends was released before that.
+            let until_ns = if event.is_complete { ts_ns } else { last_ns };
+            keys.extend(key_of(&event, starts, until_ns));
+        });
+    }
+
+    /// The event that is pressed is over.
+    fn release(&mut self, keys: &mut Vec<Key>) {
+        let Self { events, starts, event_ns, .. } = self;
+        events.finish(&mut |event: TelephoneEvent| {
+            keys.extend(key_of(&event, starts, *event_ns));
         });
     }
 
@@ -199,6 +269,12 @@ impl Stream {
         tones.detector.push(&samples, &mut sink);
         tones.position += samples.len() as u64;
     }
+}
+
+fn key_of(event: &TelephoneEvent, starts: &VecDeque<(u32, u64)>, until_ns: u64) -> Option<Key> {
+    let began = starts.iter().find(|(known, _)| *known == event.timestamp);
+    let from_ns = began.map_or(until_ns, |(_, at_ns)| *at_ns);
+    Some(Key { key: event.digit()?, from_ns, until_ns })
 }
 
 /// Whether media from there is a party's own: from a host that it announced, or from where its peer's media goes and

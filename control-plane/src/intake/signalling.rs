@@ -177,6 +177,7 @@ impl Signalling {
             self.apply(&event, None, table);
         }
         self.events = events;
+        self.control.tick(now_ns, table);
     }
 
     pub fn count_registrations(&mut self) {

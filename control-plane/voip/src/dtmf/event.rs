@@ -89,6 +89,12 @@ impl EventDecoder {
         }
     }
 
+    /// Whether an event has begun and its end was not seen.
+    #[must_use]
+    pub const fn is_pressed(&self) -> bool {
+        self.current.is_some()
+    }
+
     /// Ends what has not ended: silence came back, or the stream is over.
     pub fn finish(&mut self, sink: &mut impl FnMut(TelephoneEvent)) {
         if let Some(current) = self.current.take() {
@@ -227,6 +233,16 @@ mod tests {
             [event(1, 9, 480, false), event(1, 4000, 800, true)]
         );
         assert_eq!(run(&digit(9, 1)[..1]), [event(1, 9, 160, false)]);
+        // Ended before its end came: that is no second one.
+        let (mut decoder, mut events) = (EventDecoder::new(), Vec::new());
+        for (number, (timestamp, code, is_end, duration)) in digit(9, 1).into_iter().enumerate() {
+            decoder.push(timestamp, &block(code, is_end, duration), &mut |e| events.push(e));
+            assert_eq!(decoder.is_pressed(), number <= 2);
+            if number == 2 {
+                decoder.finish(&mut |e| events.push(e));
+            }
+        }
+        assert_eq!(events, [event(1, 9, 480, false)]);
     }
 
     // CALL-8: reordered within the event and after its end, over the wrap of the timestamp.
