@@ -318,7 +318,7 @@ impl Coverage {
     /// Nobody is recorded from now on, until it is said.
     ///
     /// # Errors
-    /// Nothing is recorded, it is paused already, or there were too many spans.
+    /// Nothing is recorded or kept, it is paused already, or there were too many spans.
     pub fn pause(&mut self, at_ns: TsNs, begun: Cause) -> Result<(), Unchanged> {
         if self.is_paused() {
             return Err(Unchanged::AlreadyPaused);
@@ -341,7 +341,7 @@ impl Coverage {
     /// Silence for one speaker, or for both, until it is said: by people, or by the rules, each for themselves.
     ///
     /// # Errors
-    /// Nothing is recorded, it is masked already, or there were too many spans.
+    /// Nothing is recorded or kept, it is masked already, or there were too many spans.
     pub fn mask(
         &mut self,
         speaker: Option<Party>,
@@ -412,7 +412,8 @@ impl Coverage {
         from_ns: TsNs,
         begun: Cause,
     ) -> Result<(), Unchanged> {
-        if !self.is_open() {
+        // What is kept may be recorded yet.
+        if !self.is_open() && !self.keeps {
             return Err(Unchanged::NotRecording);
         }
         self.add(Span { what, from_ns, until_ns: OPEN, speaker, begun, ended: None })
@@ -501,15 +502,13 @@ impl Coverage {
     /// What shall become of what `speaker` says from now on.
     #[must_use]
     pub fn wanted(&self, speaker: Party) -> Wanted {
-        match (self.is_open(), self.keeps) {
-            (false, true) => Wanted::Kept,
+        let is_hidden = || self.spans.iter().any(|span| span.is_open() && span.is_of(speaker));
+        match self.is_open() || self.keeps {
+            true if is_hidden() => Wanted::Hidden,
+            true => Wanted::Kept,
             // Who stopped it may start it again: then nothing of what is said from that word on is missing.
-            (false, false) if self.awaited || self.is_stopped() => Wanted::Hidden,
-            (false, false) => Wanted::Denied,
-            (true, _) if self.spans.iter().any(|span| span.is_open() && span.is_of(speaker)) => {
-                Wanted::Hidden
-            }
-            (true, _) => Wanted::Kept,
+            false if self.awaited || self.is_stopped() => Wanted::Hidden,
+            false => Wanted::Denied,
         }
     }
 
@@ -658,6 +657,16 @@ mod tests {
         coverage.begin(BEGINNING, cause(), Terms::default()).expect("none was open");
         assert!(coverage.is_plain());
         assert_eq!(coverage.left_over_until(), None);
+        let mut coverage = Coverage::on_demand(OnDemand::FromStart);
+        coverage.pause(20, cause()).expect("it is kept");
+        assert_eq!(coverage.wanted(Party::Caller), Wanted::Hidden);
+        coverage.resume(40, &cause()).expect("it was paused");
+        assert_eq!(coverage.wanted(Party::Caller), Wanted::Kept);
+        coverage.begin(BEGINNING, cause(), Terms::default()).expect("none was open");
+        let wanted = [10, 30, 50].map(|at| coverage.wanted_at(at, Party::Caller));
+        assert_eq!(wanted, [Wanted::Kept, Wanted::Hidden, Wanted::Kept]);
+        let mut now = Coverage::on_demand(OnDemand::FromNow);
+        assert_eq!(now.pause(20, cause()), Err(Unchanged::NotRecording));
         let mut coverage = Coverage::on_demand(OnDemand::FromStart);
         coverage.begin(70, cause(), Terms::default()).expect("none was open");
         assert_eq!(coverage.left_over_until(), Some(70));
