@@ -119,6 +119,21 @@ impl Play {
         self.add(self.at(ms), caller, callee, text.as_bytes());
     }
 
+    /// A MESSAGE that is asked for credentials, and sent again with them (RFC 3261 section 22).
+    fn challenged_message(&mut self, ms: u64, number: u32, body: &str) {
+        let content = ("application/x-media-control+json", body);
+        let text = self.request("MESSAGE", false, number, content);
+        self.send(ms, &text);
+        let first_line = text.lines().next().expect("a line");
+        let challenge = text.replacen(first_line, "SIP/2.0 401 Unauthorized", 1);
+        let [caller, callee] = Party::BOTH.map(|party| self.signalling(party));
+        self.add(self.at(ms + 10), callee, caller, challenge.as_bytes());
+        let (old, new) = (format!("CSeq: {number} "), format!("CSeq: {} ", number + 1));
+        let credentials = "Authorization: Digest username=\"alice\"\r\nContent-Type";
+        let again = text.replacen(&old, &new, 1).replacen("Content-Type", credentials, 1);
+        self.send(ms + 20, &again.replace("branch=z9hG4bKc", "branch=z9hG4bKd"));
+    }
+
     /// A MESSAGE with JSON, sent again a moment later and seen at a second hop.
     fn message(&mut self, ms: u64, in_dialog: bool, number: u32, body: &str) {
         let content = ("application/x-media-control+json", body);
@@ -342,7 +357,7 @@ fn paused_by_tones() {
 #[test]
 fn paused_by_a_call_to_the_code() {
     let mut play = Play::new();
-    for (ms, code, number) in [(3_000, "*48", 31), (8_000, "%2A49", 32)] {
+    for (ms, code, number) in [(3_000, "*48", 31), (8_000, "%2A49;phone-context=example", 32)] {
         let text = play.request("INVITE", false, number, ("text/plain", ""));
         let text = text.replacen("sip:pbx@", &format!("sip:{code}@"), 1);
         play.send(ms, &text);
@@ -478,6 +493,36 @@ fn stopped_and_begun_again() {
     let secret = play.said(play.at(4_020)..play.at(6_980));
     for (path, found) in secret.found_below(&replayed.data_dir()) {
         assert_eq!(found, 0, "{} has {found} pieces of what is between", path.display());
+    }
+}
+
+/// POL-7, POL-8: a command that must be said again with credentials is one command.
+#[test]
+fn stopped_by_a_challenged_message() {
+    let mut play = Play::new();
+    let body = format!(r#"{{"operation":"toggle","session_id":"{SESSION}"}}"#);
+    play.challenged_message(4_000, 101, &body);
+    let replayed = play.replay(ALLOW);
+    assert_eq!(replayed.recordings.len(), 1, "{:?}", events(&replayed.calls[0], "recording"));
+    assert_eq!(replayed.recordings[0]["end_reason"], "stopped_by_message");
+}
+
+/// POL-7, POL-8: what is paused while media is kept for a recording that may be begun is silent in that, and in no file.
+#[test]
+fn paused_before_it_is_begun() {
+    let mut play = Play::new();
+    let pause = play.press(3_000, "*48", Play::event);
+    let resume = play.press(8_000, "*49", Play::event);
+    play.press(10_000, "*1", Play::event);
+    let config = format!(
+        "[recording]\ndefault = \"none\"\n{ALLOW}start_code = \"*1\"\non_demand = \"call_start\"\n"
+    );
+    let replayed = play.replay(&config);
+    let hidden = replayed.recordings[0]["hidden"].as_array().expect("a list");
+    assert_eq!(hidden.iter().filter(|span| span["what"] == "pause").count(), 1, "{hidden:?}");
+    let secret = play.said(pause.end + 20 * MS..resume.end - 20 * MS);
+    for (path, found) in secret.found_below(&replayed.data_dir()) {
+        assert_eq!(found, 0, "{}: {found} pieces of what is between", path.display());
     }
 }
 

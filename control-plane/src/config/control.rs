@@ -41,7 +41,7 @@ settings! {
         pub on_demand: OnDemand = OnDemand::Off,
         /// What a pause becomes: `silence` of its length, or `cut`.
         pub pause: PauseStyle = PauseStyle::Silence,
-        /// Whether all keys (RFC 4733, INFO) are hidden, in audio, rows and log, not those of feature codes alone.
+        /// Whether all keys (RFC 4733, INFO) are hidden, in audio and rows, not those of feature codes alone; those of RFC 4733 in the log, too, where INFO stays as SIP said it.
         pub mask_keys: bool = false,
     }
 }

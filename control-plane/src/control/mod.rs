@@ -205,11 +205,13 @@ pub enum Origin {
 }
 
 /// A command that was obeyed just now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Recent {
     slot: CallSlot,
     operation: Operation,
     party: Option<Party>,
+    by: By,
+    from: Option<String>,
     at_ns: u64,
 }
 
@@ -399,8 +401,15 @@ impl Control {
         let Some(call) = table.get(slot).filter(|call| call.ended_ns.is_none()) else {
             return Outcome::Refused(Refusal::UnknownCall);
         };
-        let news = Recent { slot, operation, party: command.party, at_ns: command.at_ns };
-        if is_by_keys(command.by) && self.recent.iter().any(|known| repeats(known, &news)) {
+        let news = Recent {
+            slot,
+            operation,
+            party: command.party,
+            by: command.by,
+            from: command.from.clone(),
+            at_ns: command.at_ns,
+        };
+        if self.is_repeated(&news) {
             return Outcome::Repeated;
         }
         let is_open = call.coverage.is_open();
@@ -431,6 +440,15 @@ impl Control {
             table.decide_again(slot, command.at_ns);
         }
         changed.map_or_else(|why: Unchanged| Outcome::Unchanged(why.name()), |()| Outcome::Done)
+    }
+
+    /// Whether the same was just said by another way, or on the call's next leg.
+    fn is_repeated(&self, news: &Recent) -> bool {
+        if is_by_keys(news.by) {
+            return self.recent.iter().any(|known| repeats(known, news));
+        }
+        let last = self.recent.iter().rfind(|known| known.slot == news.slot);
+        last.is_some_and(|last| repeats(last, news) && last.by == news.by && last.from != news.from)
     }
 
     /// What a recording that is begun by a word is.

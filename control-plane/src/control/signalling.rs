@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 
-use earwitness_voip::dialog::Seen;
+use earwitness_voip::dialog::{LegId, Seen};
 use earwitness_voip::sip::{self, Message, Method, StartLine};
 
 use super::keys::Key;
@@ -31,26 +31,49 @@ pub(super) struct Messages {
 #[derive(Debug, Clone, Copy)]
 struct HeardOnce {
     transaction: u64,
+    /// What is asked for and by whom, whichever transaction it is in.
+    request: u64,
     peer: IpAddr,
     obeyed: bool,
+    /// It is asked for again with credentials.
+    challenged: bool,
 }
 
 impl Messages {
-    /// Whether a command is heard for the first time: not from this peer before, nor obeyed at another hop.
+    /// Whether a command is heard for the first time: not from this peer before, nor obeyed at another hop, nor before it
+    /// was challenged.
     fn is_new(&mut self, message: &Message<'_>, peer: IpAddr) -> bool {
-        let tag = message.from().tag.unwrap_or_default();
-        let transaction = self.seed.hash_one((message.call_id(), message.cseq().0, tag));
+        let transaction = self.transaction(message);
         let is_it = |known: &HeardOnce| {
             known.transaction == transaction && (known.obeyed || known.peer == peer)
         };
         if self.heard.iter().any(is_it) {
             return false;
         }
+        let tag = message.from().tag.unwrap_or_default();
+        let request = self.seed.hash_one((message.call_id(), tag, message.body));
+        // RFC 3261 section 22.2: it comes again in a transaction of its own.
+        let is_retried =
+            |known: &&mut HeardOnce| known.challenged && known.obeyed && known.request == request;
+        let retried = self.heard.iter_mut().find(is_retried).filter(|_| has_credentials(message));
+        let obeyed = retried.map(|known| known.challenged = false).is_some();
         if self.heard.len() == RECENT_MAX {
             self.heard.pop_front();
         }
-        self.heard.push_back(HeardOnce { transaction, peer, obeyed: false });
-        true
+        self.heard.push_back(HeardOnce { transaction, request, peer, obeyed, challenged: false });
+        !obeyed
+    }
+
+    /// The answer to a command asks for credentials.
+    fn challenged(&mut self, answer: &Message<'_>) {
+        let transaction = self.transaction(answer);
+        let meant = self.heard.iter_mut().filter(|known| known.transaction == transaction);
+        meant.for_each(|known| known.challenged = true);
+    }
+
+    fn transaction(&self, message: &Message<'_>) -> u64 {
+        let tag = message.from().tag.unwrap_or_default();
+        self.seed.hash_one((message.call_id(), message.cseq().0, tag))
     }
 
     /// The command that was heard last is obeyed.
@@ -61,11 +84,18 @@ impl Messages {
     }
 }
 
+fn has_credentials(message: &Message<'_>) -> bool {
+    let names: [&[u8]; 2] = [b"Authorization", b"Proxy-Authorization"];
+    names.into_iter().any(|name| message.header_by_name(name).next().is_some())
+}
+
 /// The digits that an INVITE asks for, if it begins a call.
 fn dialled_number(message: &Message<'_>) -> Option<Vec<u8>> {
     let StartLine::Request { method: Method::Invite, uri } = message.start else { return None };
     let begins = message.to().tag.is_none();
-    sip::SipUri::parse(uri).filter(|_| begins)?.user.map(unescaped)
+    let user = sip::SipUri::parse(uri).filter(|_| begins)?.user?;
+    // RFC 3261 section 19.1.6: a telephone number in it has its parameters there.
+    user.split(|byte| *byte == b';').next().map(unescaped)
 }
 
 impl Control {
@@ -82,7 +112,7 @@ impl Control {
             return false;
         }
         let caller = who(message);
-        let found = caller.as_deref().and_then(|caller| call_of(table, caller));
+        let found = caller.as_deref().and_then(|caller| call_of(table, caller, message));
         let dialler = (caller.as_deref(), seen.src);
         let Some(operation) = self.dialled_code(&number, found, dialler, table) else {
             return false;
@@ -150,11 +180,15 @@ impl Control {
     ) {
         match message.method() {
             Method::Invite => self.learn_sessions(message, slot, table),
-            Method::Message if message.is_request() => {
-                if let Some(read) = request::read(message) {
-                    self.request(seen, message, slot, read, table);
+            Method::Message => match message.status() {
+                None => {
+                    if let Some(read) = request::read(message) {
+                        self.request(seen, message, slot, read, table);
+                    }
                 }
-            }
+                Some(401 | 407) => self.messages.challenged(message),
+                Some(_) => {}
+            },
             _ => {}
         }
     }
@@ -252,10 +286,11 @@ impl Control {
         }
     }
 
-    /// A digit of INFO. It is told in the call's row, unless it is hidden or part of a feature code.
+    /// A digit of INFO, on one of the call's legs: another one may carry the same. It is told in the call's row, unless it
+    /// is hidden or part of a feature code.
     pub fn digit(
         &mut self,
-        slot: CallSlot,
+        (slot, leg): (CallSlot, LegId),
         digit: Digit,
         peer: Option<IpAddr>,
         table: &mut CallTable,
@@ -268,7 +303,7 @@ impl Control {
         let Some(peer) = peer.filter(|_| self.is_listening()) else { return };
         let from_ns = digit.at_ns.saturating_sub(u64::from(digit.duration_ms) * 1_000_000);
         let key = Key { key: digit.digit, from_ns, until_ns: digit.at_ns };
-        let pad = Pad { slot, party: digit.party, by: By::Info, stream: 0 };
+        let pad = Pad { slot, party: digit.party, by: By::Info, stream: leg.0 };
         let codes = self.codes_of(slot, table);
         if let Some(pressed) = self.keypads.press(pad, key, &codes) {
             self.pressed(pad, (peer, Origin::Log), &pressed, table);
@@ -333,10 +368,12 @@ fn user(address: &str) -> &str {
     address.split('@').next().unwrap_or(address)
 }
 
-/// The call in progress that somebody is a party of; of several the one that began last. By the whole address, or by its
-/// user alone where that is one call's only.
-fn call_of(table: &CallTable, who: &str) -> Option<(CallSlot, Party)> {
-    let open = || table.iter().filter(|call| call.ended_ns.is_none());
+/// The call in progress that somebody is a party of, but that which the message is of; of several the one that began last.
+/// By the whole address, or by its user alone where that is one call's only.
+fn call_of(table: &CallTable, who: &str, message: &Message<'_>) -> Option<(CallSlot, Party)> {
+    let is_own =
+        |call: &Call| call.legs.iter().any(|leg| leg.call_id.as_bytes() == message.call_id());
+    let open = || table.iter().filter(|call| call.ended_ns.is_none() && !is_own(call));
     let named = |same: fn(&str, &str) -> bool| {
         open().filter_map(move |call| Some((call, party_named(call, who, same)?)))
     };

@@ -276,7 +276,7 @@ impl Signalling {
                     duration_ms: digit.duration_ms.unwrap_or(0),
                 };
                 let peer = cause.map(|cause| cause.seen.src.ip());
-                self.control.digit(slot, digit, peer, table);
+                self.control.digit((slot, event.dialog.leg), digit, peer, table);
             }
             EventKind::SessionExpired => {
                 if let Some(call) = table.get_mut(slot) {

@@ -498,6 +498,37 @@ fn a_code_that_is_half_pressed_goes_on() {
     assert!(scene.calls()[0].coverage.is_paused(), "{:?}", scene.calls()[0].trace);
 }
 
+/// POL-8: what a box between both legs passes on is one command: a code whose keys both carry, a word that is said on both.
+#[test]
+fn what_both_legs_carry_is_asked_for_once() {
+    let mut scene = Scene::new();
+    let session = "Session-ID: ab30317f1a784dc48ff824d0d3715d86\n";
+    scene.see((ALICE, BOX), &invite("one", "alice;a", "bob", session));
+    scene.see((BOX, BOB), &invite("two", "main;m", "desk", session));
+    scene.see((BOB, BOX), &ok("two", "main;m", "desk;d"));
+    scene.see((BOX, ALICE), &ok("one", "alice;a", "bob;b"));
+    assert_eq!(scene.calls().len(), 1);
+    let said = |scene: &mut Scene, method: &str, cseq: u32, more: &str| {
+        let (line, cseq) = (format!("{method} sip:x@h SIP/2.0"), format!("{cseq} {method}"));
+        scene.see((ALICE, BOX), &message(&line, "one", ("alice;a", "bob;b"), &cseq, more));
+        scene.see((BOX, BOB), &message(&line, "two", ("main;m", "desk;d"), &cseq, more));
+    };
+    for (cseq, key) in (2..).zip("*48".chars()) {
+        let more = format!(
+            "Content-Type: application/dtmf-relay\nContent-Length: 24\n\nSignal={key}\nDuration=100"
+        );
+        said(&mut scene, "INFO", cseq, &more);
+    }
+    let call = scene.calls()[0];
+    assert!(call.coverage.is_paused() && call.digits.is_empty(), "{:?}", call.trace);
+    scene.wait(2);
+    let toggle = "Content-Type: application/x-media-control+json\nContent-Length: 22\n\n{\"operation\":\"toggle\"}";
+    said(&mut scene, "MESSAGE", 10, toggle);
+    assert!(!scene.calls()[0].coverage.is_open(), "{:?}", scene.calls()[0].trace);
+    said(&mut scene, "MESSAGE", 11, toggle);
+    assert!(scene.calls()[0].coverage.is_open(), "{:?}", scene.calls()[0].trace);
+}
+
 /// POL-8: a call that has become a part of another is still found by the ids that it had.
 #[test]
 fn commands_find_what_became_a_part() {
