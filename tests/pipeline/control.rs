@@ -329,6 +329,21 @@ fn paused_by_an_event_without_end() {
     check_pause(&play, &replayed, &(pause.end - 20 * MS..resume.end - 20 * MS), "rtp_event");
 }
 
+/// POL-8: the same code is obeyed again at once, if another one was pressed between.
+#[test]
+fn paused_again_at_once() {
+    let mut play = Play::new();
+    for (ms, code) in [(3_000, "*48"), (3_560, "*49"), (4_120, "*48")] {
+        play.press(ms, code, Play::event);
+    }
+    let replayed = play.replay(ALLOW);
+    let hidden = replayed.recordings[0]["hidden"].as_array().expect("a list");
+    assert_eq!(hidden.iter().filter(|span| span["what"] == "pause").count(), 2, "{hidden:?}");
+    let secret = play.said(play.at(4_700)..u64::MAX);
+    let found = secret.found_below(&replayed.data_dir());
+    assert!(found.iter().all(|(_, found)| *found == 0), "{found:?}");
+}
+
 /// POL-8: feature codes by SIP INFO.
 #[test]
 fn paused_by_info() {

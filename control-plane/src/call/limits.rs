@@ -14,6 +14,8 @@ pub const ALIASES_PER_CALL_MAX: usize = 8;
 pub const GAPS_MAX: usize = 256;
 /// Events of a call's trace; the last says that there were more.
 pub const TRACE_EVENTS_MAX: usize = 256;
+/// The same digit on another leg within this is the same one.
+pub const PASSED_ON_NS: u64 = 1_500_000_000;
 /// Digits kept of a call.
 pub const DIGITS_MAX: usize = 1024;
 /// SIP messages of one call whose places are kept.

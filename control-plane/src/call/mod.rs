@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use earwitness_policy::Direction;
 use earwitness_segment::{LaneId, RecordPos};
+use earwitness_voip::dialog::LegId;
 pub use earwitness_voip::dialog::Party;
 use earwitness_voip::sdp::PayloadType;
 use earwitness_wire::Endpoint;
@@ -36,7 +37,8 @@ use coverage::Coverage;
 use decide::{Decision, TakeForm};
 use leg::{InviteIndex, Invites, Leg};
 use limits::{
-    DIGITS_MAX, ENDPOINTS_PER_CALL_MAX, GAPS_MAX, HOLDS_MAX, HOPS_MAX, LEGS_MAX, SIGNALLING_MAX,
+    DIGITS_MAX, ENDPOINTS_PER_CALL_MAX, GAPS_MAX, HOLDS_MAX, HOPS_MAX, LEGS_MAX, PASSED_ON_NS,
+    SIGNALLING_MAX,
 };
 use media::Media;
 use parties::Together;
@@ -174,6 +176,8 @@ pub struct Digit {
     pub party: Party,
     pub digit: char,
     pub duration_ms: u32,
+    /// Of SIP, that it was seen on.
+    pub leg: LegId,
 }
 
 /// One call.
@@ -344,9 +348,14 @@ impl Call {
         self.coverage.is_any()
     }
 
-    /// Keeps a digit.
+    /// Keeps a digit, once of those that a box between two legs passes on.
     pub fn add_digit(&mut self, digit: Digit) {
-        if self.digits.len() < DIGITS_MAX {
+        let is_passed_on = |known: &Digit| {
+            known.leg != digit.leg
+                && (known.party, known.digit) == (digit.party, digit.digit)
+                && known.at_ns.abs_diff(digit.at_ns) < PASSED_ON_NS
+        };
+        if self.digits.len() < DIGITS_MAX && !self.digits.iter().any(is_passed_on) {
             self.digits.push(digit);
         }
     }

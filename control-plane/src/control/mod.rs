@@ -444,11 +444,10 @@ impl Control {
 
     /// Whether the same was just said by another way, or on the call's next leg.
     fn is_repeated(&self, news: &Recent) -> bool {
-        if is_by_keys(news.by) {
-            return self.recent.iter().any(|known| repeats(known, news));
-        }
-        let last = self.recent.iter().rfind(|known| known.slot == news.slot);
-        last.is_some_and(|last| repeats(last, news) && last.by == news.by && last.from != news.from)
+        let is_same = |known: &&Recent| (known.slot, known.party) == (news.slot, news.party);
+        // What was said before something else is said anew.
+        let last = self.recent.iter().rfind(is_same).filter(|last| repeats(last, news));
+        last.is_some_and(|last| is_by_keys(news.by) || last.by == news.by && last.from != news.from)
     }
 
     /// What a recording that is begun by a word is.
@@ -529,9 +528,7 @@ const fn is_by_keys(by: By) -> bool {
 }
 
 fn repeats(known: &Recent, news: &Recent) -> bool {
-    let same =
-        (known.slot, known.operation, known.party) == (news.slot, news.operation, news.party);
-    same && known.at_ns.abs_diff(news.at_ns) < REPEATED_NS
+    known.operation == news.operation && known.at_ns.abs_diff(news.at_ns) < REPEATED_NS
 }
 
 fn cause(command: &Command) -> Cause {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 
-use earwitness_voip::dialog::{LegId, Seen};
+use earwitness_voip::dialog::Seen;
 use earwitness_voip::sip::{self, Message, Method, StartLine};
 
 use super::keys::Key;
@@ -58,7 +58,9 @@ impl Messages {
         let retried = self.heard.iter_mut().find(is_retried).filter(|_| has_credentials(message));
         let obeyed = retried.map(|known| known.challenged = false).is_some();
         if self.heard.len() == RECENT_MAX {
-            self.heard.pop_front();
+            // One that was refused may be refused again; one that was obeyed must not be obeyed again.
+            let oldest = self.heard.iter().position(|known| !known.obeyed).unwrap_or(0);
+            self.heard.remove(oldest);
         }
         self.heard.push_back(HeardOnce { transaction, request, peer, obeyed, challenged: false });
         !obeyed
@@ -290,7 +292,7 @@ impl Control {
     /// is hidden or part of a feature code.
     pub fn digit(
         &mut self,
-        (slot, leg): (CallSlot, LegId),
+        slot: CallSlot,
         digit: Digit,
         peer: Option<IpAddr>,
         table: &mut CallTable,
@@ -303,7 +305,7 @@ impl Control {
         let Some(peer) = peer.filter(|_| self.is_listening()) else { return };
         let from_ns = digit.at_ns.saturating_sub(u64::from(digit.duration_ms) * 1_000_000);
         let key = Key { key: digit.digit, from_ns, until_ns: digit.at_ns };
-        let pad = Pad { slot, party: digit.party, by: By::Info, stream: leg.0 };
+        let pad = Pad { slot, party: digit.party, by: By::Info, stream: digit.leg.0 };
         let codes = self.codes_of(slot, table);
         if let Some(pressed) = self.keypads.press(pad, key, &codes) {
             self.pressed(pad, (peer, Origin::Log), &pressed, table);

@@ -274,9 +274,10 @@ impl Signalling {
                     party: spot.side(*by),
                     digit: digit.digit,
                     duration_ms: digit.duration_ms.unwrap_or(0),
+                    leg: event.dialog.leg,
                 };
                 let peer = cause.map(|cause| cause.seen.src.ip());
-                self.control.digit((slot, event.dialog.leg), digit, peer, table);
+                self.control.digit(slot, digit, peer, table);
             }
             EventKind::SessionExpired => {
                 if let Some(call) = table.get_mut(slot) {

@@ -513,18 +513,26 @@ fn what_both_legs_carry_is_asked_for_once() {
         scene.see((ALICE, BOX), &message(&line, "one", ("alice;a", "bob;b"), &cseq, more));
         scene.see((BOX, BOB), &message(&line, "two", ("main;m", "desk;d"), &cseq, more));
     };
-    for (cseq, key) in (2..).zip("*48".chars()) {
+    for (cseq, key) in (2..).zip("7*48".chars()) {
         let more = format!(
-            "Content-Type: application/dtmf-relay\nContent-Length: 24\n\nSignal={key}\nDuration=100"
+            "Content-Type: application/dtmf-relay\nContent-Length: 24\n\nSignal={key}\nDuration=001"
         );
         said(&mut scene, "INFO", cseq, &more);
     }
     let call = scene.calls()[0];
-    assert!(call.coverage.is_paused() && call.digits.is_empty(), "{:?}", call.trace);
+    let digits: String = call.digits.iter().map(|digit| digit.digit).collect();
+    assert!(call.coverage.is_paused() && digits == "7", "{digits}: {:?}", call.trace);
     scene.wait(2);
     let toggle = "Content-Type: application/x-media-control+json\nContent-Length: 22\n\n{\"operation\":\"toggle\"}";
     said(&mut scene, "MESSAGE", 10, toggle);
     assert!(!scene.calls()[0].coverage.is_open(), "{:?}", scene.calls()[0].trace);
+    said(&mut scene, "MESSAGE", 11, toggle);
+    assert!(scene.calls()[0].coverage.is_open(), "{:?}", scene.calls()[0].trace);
+    // However much is refused meanwhile, what is sent again is known.
+    for number in 0..1_100 {
+        let (line, id) = ("MESSAGE sip:x@h SIP/2.0", format!("refused{number}"));
+        scene.see((CAROL, BOX), &message(line, &id, ("carol;c", "x"), "1 MESSAGE", toggle));
+    }
     said(&mut scene, "MESSAGE", 11, toggle);
     assert!(scene.calls()[0].coverage.is_open(), "{:?}", scene.calls()[0].trace);
 }
