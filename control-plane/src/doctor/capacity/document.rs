@@ -113,7 +113,7 @@ fn worked() -> Vec<String> {
             count(followed_packets_s())
         ),
         hour,
-        format!("{} destinations ([design/xdp.md]", count(VERDICTS_DEFAULT.into())),
+        format!("{} pairs of ports ([design/xdp.md]", count(VERDICTS_DEFAULT.into())),
         format!("| {} calls, as configured", count(Config::default().calls.calls_max as u64)),
         format!("1,048,576 destinations ÷ 4 = {} calls", count(CALLS_MAX)),
     ]
