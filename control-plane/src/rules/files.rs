@@ -1,7 +1,7 @@
 //! The files of a set: those of the configuration, a folder standing for those in it.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,9 @@ use earwitness_policy::load::Fault;
 use earwitness_policy::{Faults, Source};
 
 use super::version::Loaded;
+
+/// Bytes of one file at most (S10): a million devices are a tenth of it.
+const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// Why there is no set.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +55,7 @@ fn read(paths: &[PathBuf], instead: Option<Instead<'_>>) -> (Texts, Vec<Fault>) 
         let at = instead.filter(|instead| path == instead.folder);
         let at = at.map_or(path.as_path(), |instead| instead.copy);
         if !at.is_dir() {
-            take(path, std::fs::read_to_string(at));
+            take(path, text_of(at));
             continue;
         }
         match of_folder(at) {
@@ -63,6 +66,20 @@ fn read(paths: &[PathBuf], instead: Option<Instead<'_>>) -> (Texts, Vec<Fault>) 
         }
     }
     (texts, faults)
+}
+
+fn text_of(path: &Path) -> io::Result<String> {
+    at_most(File::open(path)?, FILE_BYTES_MAX)
+}
+
+fn at_most(file: impl Read, bytes_max: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let bytes = file.take(bytes_max + 1).read_to_string(&mut text)?;
+    if bytes as u64 > bytes_max {
+        let problem = format!("it is larger than the {bytes_max} bytes that a file may have");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(text)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Fault {
@@ -87,7 +104,7 @@ fn of_folder(folder: &Path) -> io::Result<Vec<(PathBuf, io::Result<String>)>> {
     names.retain(|name| is_policy(name) && !opened_at.join(name).is_dir());
     names.sort();
     let text = |name: PathBuf| {
-        let text = std::fs::read_to_string(opened_at.join(&name));
+        let text = text_of(&opened_at.join(&name));
         (name, text)
     };
     Ok(names.into_iter().map(text).collect())
@@ -112,6 +129,14 @@ pub(super) fn load(paths: &[PathBuf], instead: Option<Instead<'_>>) -> Result<Lo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// S10: what never ends is not read for ever.
+    #[test]
+    fn files_are_bounded() {
+        assert_eq!(at_most(&b"12345"[..], 5).expect("it fits"), "12345");
+        let refused = at_most(io::repeat(b' '), 5).expect_err("it is too large");
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+    }
 
     /// POL-1: nothing is left out of a set in silence, and one file that cannot be read does not hide what is wrong
     /// with another.
