@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use earwitness_wire::Endpoint;
-use smallvec::SmallVec;
 
 use super::limits::BINDINGS_PER_ENDPOINT_MAX;
 use super::{CallSlot, Party};
@@ -53,7 +52,59 @@ pub struct Found {
 }
 
 /// Who has an address, and had it until lately. Most addresses are one call's.
-type Holding = SmallVec<[Binding; 1]>;
+#[derive(Debug, Default)]
+enum Holding {
+    #[default]
+    Nobody,
+    One(Binding),
+    /// Not fewer than two when they came.
+    Several(Vec<Binding>),
+}
+
+impl Holding {
+    const fn all(&self) -> &[Binding] {
+        match self {
+            Self::Nobody => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Several(list) => list.as_slice(),
+        }
+    }
+
+    const fn all_mut(&mut self) -> &mut [Binding] {
+        match self {
+            Self::Nobody => &mut [],
+            Self::One(one) => std::slice::from_mut(one),
+            Self::Several(list) => list.as_mut_slice(),
+        }
+    }
+
+    fn retain(&mut self, is_wanted: impl Fn(&Binding) -> bool) {
+        match self {
+            Self::One(one) if !is_wanted(one) => *self = Self::Nobody,
+            Self::Several(list) => list.retain(is_wanted),
+            Self::Nobody | Self::One(_) => {}
+        }
+    }
+
+    /// Adds the latest; returns whether the oldest is given up for it (S10).
+    fn push(&mut self, latest: Binding) -> bool {
+        match self {
+            Self::Nobody => *self = Self::One(latest),
+            Self::One(first) => *self = Self::Several(vec![*first, latest]),
+            Self::Several(list) => {
+                let is_full = list.len() >= BINDINGS_PER_ENDPOINT_MAX;
+                if is_full {
+                    list.remove(0);
+                }
+                list.push(latest);
+                return is_full;
+            }
+        }
+        false
+    }
+}
+
+const _: () = assert!(BINDINGS_PER_ENDPOINT_MAX > 1);
 
 /// Who has the two ports of a pair: RTP comes to the even one, its RTCP to the odd one (RFC 3550 section 11), and they
 /// are asked for together.
@@ -70,6 +121,10 @@ impl Pair {
 
     const fn of_mut(&mut self, endpoint: &Endpoint) -> &mut Holding {
         if endpoint.port & 1 == 0 { &mut self.even } else { &mut self.odd }
+    }
+
+    const fn is_free(&self) -> bool {
+        self.even.all().is_empty() && self.odd.all().is_empty()
     }
 }
 
@@ -107,7 +162,7 @@ impl Bindings {
         let list = self.pairs.entry(pair(&endpoint)).or_default().of_mut(&endpoint);
         let mut from_ns = at_ns.saturating_sub(early_ns);
         let mut displaced = None;
-        for old in list.iter_mut() {
+        for old in list.all_mut() {
             if old.call == call && old.receiver == receiver && old.until_ns > at_ns {
                 let is_news = std::mem::replace(&mut old.until_ns, OPEN) != OPEN;
                 return Announcement { is_news, displaced };
@@ -121,11 +176,8 @@ impl Bindings {
             }
         }
         list.retain(|old| old.from_ns < old.until_ns);
-        if list.len() >= BINDINGS_PER_ENDPOINT_MAX {
-            list.remove(0);
-            self.overflowed += 1;
-        }
-        list.push(Binding { call, receiver, from_ns, until_ns: OPEN });
+        let latest = Binding { call, receiver, from_ns, until_ns: OPEN };
+        self.overflowed += u64::from(list.push(latest));
         Announcement { is_news: true, displaced }
     }
 
@@ -136,7 +188,7 @@ impl Bindings {
         let others = |old: &&mut Binding| {
             old.call == call && old.receiver != receiver && old.until_ns > at_ns
         };
-        list.iter_mut().filter(others).for_each(|old| old.until_ns = at_ns);
+        list.all_mut().iter_mut().filter(others).for_each(|old| old.until_ns = at_ns);
         self.announce(endpoint, call, receiver, at_ns, 0);
     }
 
@@ -145,7 +197,7 @@ impl Bindings {
     pub fn move_to(&mut self, endpoint: &Endpoint, from: CallSlot, into: CallSlot, turned: bool) {
         self.changes += 1;
         let Some(list) = self.holding_mut(endpoint) else { return };
-        for old in list.iter_mut().filter(|old| old.call == from) {
+        for old in list.all_mut().iter_mut().filter(|old| old.call == from) {
             old.call = into;
             old.receiver = if turned { old.receiver.other() } else { old.receiver };
         }
@@ -155,10 +207,10 @@ impl Bindings {
     pub fn close(&mut self, endpoint: &Endpoint, call: CallSlot, at: TsNs) -> bool {
         self.changes += 1;
         let Some(list) = self.holding_mut(endpoint) else { return true };
-        for old in list.iter_mut().filter(|old| old.call == call) {
+        for old in list.all_mut().iter_mut().filter(|old| old.call == call) {
             old.until_ns = old.until_ns.min(at.max(old.from_ns + 1));
         }
-        list.iter().all(|binding| binding.until_ns <= at)
+        list.all().iter().all(|binding| binding.until_ns <= at)
     }
 
     /// Forgets everything of `call` at `endpoint`, once its packets can no longer arrive. Returns whether no call
@@ -168,8 +220,8 @@ impl Bindings {
         let Entry::Occupied(mut entry) = self.pairs.entry(pair(endpoint)) else { return true };
         let list = entry.get_mut().of_mut(endpoint);
         list.retain(|binding| binding.call != call);
-        let is_free = list.is_empty();
-        if entry.get().even.is_empty() && entry.get().odd.is_empty() {
+        let is_free = list.all().is_empty();
+        if entry.get().is_free() {
             entry.remove();
         }
         is_free
@@ -178,7 +230,7 @@ impl Bindings {
     /// What a packet for `endpoint` at `at` belongs to.
     #[must_use]
     pub fn find(&self, endpoint: &Endpoint, at: TsNs) -> Option<Binding> {
-        let list = self.holding(endpoint)?;
+        let list = self.holding(endpoint)?.all();
         list.iter().find(|binding| binding.is_in_force(at)).copied()
     }
 
@@ -189,7 +241,7 @@ impl Bindings {
         if known.is_some_and(|known| known.is_in_force(at)) {
             return known;
         }
-        let list = self.holding(endpoint).map_or(&[][..], SmallVec::as_slice);
+        let list = self.holding(endpoint).map_or(&[][..], Holding::all);
         let binding = list.iter().find(|binding| binding.is_in_force(at)).copied();
         // Of several, another may come first at another time.
         let only = binding.filter(|_| list.len() == 1);
@@ -200,7 +252,7 @@ impl Bindings {
     /// Who had `endpoint` last, if nobody has it at `at`.
     #[must_use]
     pub fn before(&self, endpoint: &Endpoint, at: TsNs) -> Option<Binding> {
-        let list = self.holding(endpoint)?;
+        let list = self.holding(endpoint)?.all();
         list.iter().filter(|binding| binding.until_ns <= at).max_by_key(|old| old.until_ns).copied()
     }
 
