@@ -46,7 +46,7 @@ pub enum Proto {
     UdpTlsRtpSavpf,
     Udptl,
     /// As it came.
-    Other(String),
+    Other(Box<str>),
 }
 
 impl Proto {
@@ -66,7 +66,7 @@ impl Proto {
         KNOWN
             .into_iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map_or_else(|| Self::Other(String::from_utf8_lossy(name).into_owned()), |(_, p)| p)
+            .map_or_else(|| Self::Other(String::from_utf8_lossy(name).into()), |(_, p)| p)
     }
 
     /// Whether packets are RTP.

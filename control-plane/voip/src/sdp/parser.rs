@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::attribute;
@@ -144,7 +145,7 @@ impl Reader {
                 let connection = parse_connection(value);
                 match self.session.media.last_mut() {
                     Some(media) => media.connection = connection,
-                    None => self.session.connection = connection,
+                    None => self.defaults.connection = connection,
                 }
             }
             b'a' => self.attribute(value),
@@ -158,7 +159,7 @@ impl Reader {
             return Err(SdpError::MediaCount);
         }
         let mut media = parse_media_line(value).ok_or(SdpError::MediaLine)?;
-        media.connection = self.session.connection;
+        media.connection = self.defaults.connection;
         media.direction = self.direction;
         self.session.media.push(media);
         Ok(())
@@ -205,6 +206,9 @@ impl Reader {
     }
 }
 
+/// Payload types of nearly all media lines.
+const USUAL_NUMBERS: usize = 16;
+
 /// `kind port[/count] proto format…` (RFC 8866 section 5.14).
 fn parse_media_line(value: &[u8]) -> Option<Media> {
     let mut words = words(value);
@@ -214,17 +218,15 @@ fn parse_media_line(value: &[u8]) -> Option<Media> {
     let port = number(&ports[..slash])?;
     let port_count = ports.get(slash + 1..).and_then(number).unwrap_or(1);
     let proto = Proto::from_bytes(words.next()?);
-    // Three or four: with more, the list grows.
-    let mut payload_types = Vec::with_capacity(if proto.is_rtp() { 4 } else { 0 });
+    let mut numbers: SmallVec<[u8; USUAL_NUMBERS]> = SmallVec::new();
     if proto.is_rtp() {
         for pt in words.filter_map(number::<u8>).filter(|pt| *pt < 128) {
-            let is_new = payload_types.iter().all(|known: &PayloadType| known.pt != pt);
-            if is_new && payload_types.len() < SDP_PAYLOAD_TYPES_MAX {
-                payload_types.push(PayloadType::from_static(pt));
+            if !numbers.contains(&pt) && numbers.len() < SDP_PAYLOAD_TYPES_MAX {
+                numbers.push(pt);
             }
         }
     }
-    let payload_types = payload_types.into();
+    let payload_types = numbers.iter().copied().map(PayloadType::from_static).collect();
     Some(Media { kind, port, port_count, proto, payload_types, ..Media::default() })
 }
 

@@ -1,7 +1,5 @@
 //! A session description as a value.
 
-use std::net::IpAddr;
-
 use smallvec::SmallVec;
 
 use super::media::Media;
@@ -11,8 +9,6 @@ use super::media::Media;
 /// are already carried into the media that have none of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session {
-    /// `c=` before the first media; an address that is no literal is none.
-    pub connection: Option<IpAddr>,
     /// Media descriptions in their order: the index is what pairs offer and answer.
     pub media: SmallVec<[Media; 1]>,
     /// `a=group:BUNDLE` (RFC 9143): media ids of each group.
