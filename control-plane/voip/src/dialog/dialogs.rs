@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::event::{DialogEvent, DialogId, EndReason, EventKind, Hop, LegId, Origin, Party};
 use super::hops::orient;
-use super::identifier::Identifier;
+use super::identifier::{Identifier, Tag};
 use super::leg::{InviteState, Leg, Output};
 use super::leg_hash::LegMap;
 use super::queue::Queue;
@@ -301,7 +301,7 @@ impl Dialogs {
         origin: Origin,
         seen: Seen,
         message: &Message<'_>,
-        caller_tag: Option<Identifier>,
+        caller_tag: Option<Tag>,
         events: &mut Vec<DialogEvent>,
     ) -> LegId {
         let id = LegId(self.next_leg);
@@ -314,8 +314,8 @@ impl Dialogs {
             self.end(oldest, EndReason::Evicted, seen.ts_ns, events);
             self.forget(oldest);
         }
-        let from_tag = Identifier::from_tag(message.from().tag);
-        let is_swapped = caller_tag.as_ref().is_some_and(|tag| *tag != from_tag);
+        let from_tag = Tag::of(message.from().tag);
+        let is_swapped = caller_tag.is_some_and(|tag| tag != from_tag);
         let by = if is_swapped { Party::Callee } else { Party::Caller };
         let call_id = Identifier::new(message.call_id());
         let before = self.by_call_id.insert(call_id.number(), id);
@@ -343,7 +343,7 @@ impl Dialogs {
         let mut legs = self.entries(message.call_id()).map(|entry| &entry.leg);
         let before = legs.find_map(|leg| {
             let by = leg.requester(message)?;
-            Some((leg.caller_tag.clone(), by))
+            Some((leg.caller_tag, by))
         });
         drop(legs);
         let (caller_tag, by) = match before {

@@ -1,11 +1,12 @@
-//! Call-IDs and tags as keys: their bytes, bounded.
+//! Call-IDs and tags as keys: bounded.
 
 use std::borrow::Cow;
+use std::num::NonZeroU64;
 
 use super::recent::hash;
 use crate::limits::IDENTIFIER_BYTES_MAX;
 
-/// A Call-ID or tag. One longer than [`IDENTIFIER_BYTES_MAX`] is kept as its beginning and a number that stands
+/// A Call-ID: its bytes. One longer than [`IDENTIFIER_BYTES_MAX`] is kept as its beginning and a number that stands
 /// for the whole, so that hostile ones cost no memory (S10).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Identifier(Box<[u8]>);
@@ -29,20 +30,27 @@ impl Identifier {
         hash(&&self.0[..])
     }
 
-    /// A tag; that of RFC 2543, which is none, is the empty one.
-    pub(super) fn from_tag(tag: Option<&[u8]>) -> Self {
-        Self::new(tag.unwrap_or(b""))
-    }
-
     /// Whether this stands for these bytes.
     pub(super) fn is(&self, bytes: &[u8]) -> bool {
         *self.0 == *Self::key(bytes)
     }
 }
 
+/// A tag, as a number that stands for it in this process. Only tags of one Call-ID are compared, few of each, and nobody
+/// outside knows what to send so that two of them have one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag(NonZeroU64);
+
+impl Tag {
+    /// That of RFC 2543, which is none, is the empty one.
+    pub(super) fn of(tag: Option<&[u8]>) -> Self {
+        Self(NonZeroU64::new(hash(&tag.unwrap_or(b""))).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Identifier;
+    use super::{Identifier, Tag};
     use crate::limits::IDENTIFIER_BYTES_MAX;
 
     // S10: long identifiers stay apart, and small.
@@ -54,6 +62,7 @@ mod tests {
         bytes[59_999] = b'y';
         assert!(!one.is(&bytes));
         assert_eq!(one.0.len(), IDENTIFIER_BYTES_MAX);
-        assert!(Identifier::from_tag(None).is(b""));
+        assert_eq!(Tag::of(None), Tag::of(Some(b"")));
+        assert_ne!(Tag::of(Some(b"a")), Tag::of(Some(b"b")));
     }
 }

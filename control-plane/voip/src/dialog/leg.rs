@@ -8,7 +8,7 @@ use super::dialogs::{Seen, Timeouts};
 use super::event::{DialogEvent, DialogId, EndReason, EventKind, LegId, Party};
 use super::exchange::{Exchange, Role, Transaction, is_same_media};
 use super::hops::Hops;
-use super::identifier::Identifier;
+use super::identifier::{Identifier, Tag};
 use super::media::PathId;
 use super::recent::{Recent, fingerprint};
 use crate::limits::FORKS_MAX;
@@ -30,7 +30,7 @@ pub(super) enum DialogState {
 #[derive(Clone, Debug)]
 pub(super) struct Dialog {
     /// None until the party has answered.
-    pub(super) tag: Option<Identifier>,
+    pub(super) tag: Option<Tag>,
     pub(super) state: DialogState,
     exchanges: Vec<PathExchange>,
     /// When the session timer runs out.
@@ -98,7 +98,7 @@ pub(super) enum InviteState {
 pub(super) struct Leg {
     pub(super) id: LegId,
     pub(super) call_id: Identifier,
-    pub(super) caller_tag: Identifier,
+    pub(super) caller_tag: Tag,
     /// One of each party that answered; nearly always one.
     pub(super) dialogs: SmallVec<[Dialog; 1]>,
     pub(super) hops: Hops,
@@ -135,7 +135,7 @@ impl Output<'_> {
 }
 
 impl Leg {
-    pub(super) fn new(id: LegId, call_id: Identifier, caller_tag: Identifier, seen: Seen) -> Self {
+    pub(super) fn new(id: LegId, call_id: Identifier, caller_tag: Tag, seen: Seen) -> Self {
         Self {
             id,
             call_id,
@@ -153,21 +153,23 @@ impl Leg {
 
     /// Who sent the request of this message's transaction, if the message belongs to the leg.
     pub(super) fn requester(&self, message: &Message<'_>) -> Option<Party> {
-        let (from, to) = (message.from().tag.unwrap_or(b""), message.to().tag.unwrap_or(b""));
-        if self.caller_tag.is(from) {
+        let from = Tag::of(message.from().tag);
+        if self.caller_tag == from {
             return Some(Party::Caller);
         }
-        let is_known = |dialog: &Dialog| dialog.tag.as_ref().is_none_or(|tag| tag.is(from));
-        (self.caller_tag.is(to) && self.dialogs.iter().any(is_known)).then_some(Party::Callee)
+        let is_known = |dialog: &Dialog| dialog.tag.is_none_or(|tag| tag == from);
+        let is_to_caller = self.caller_tag == Tag::of(message.to().tag);
+        (is_to_caller && self.dialogs.iter().any(is_known)).then_some(Party::Callee)
     }
 
     /// Who has `tag`, if there is a dialog between it and `other`.
     pub(super) fn owner(&self, tag: &[u8], other: &[u8]) -> Option<Party> {
-        let is_callee = |tag| self.dialogs.iter().filter_map(|d| d.tag.as_ref()).any(|t| t.is(tag));
-        if self.caller_tag.is(tag) && is_callee(other) {
+        let [tag, other] = [tag, other].map(|tag| Tag::of(Some(tag)));
+        let is_callee = |tag| self.dialogs.iter().any(|dialog| dialog.tag == Some(tag));
+        if self.caller_tag == tag && is_callee(other) {
             return Some(Party::Caller);
         }
-        (self.caller_tag.is(other) && is_callee(tag)).then_some(Party::Callee)
+        (self.caller_tag == other && is_callee(tag)).then_some(Party::Callee)
     }
 
     /// Whether this message was seen before, at any hop.
@@ -186,7 +188,8 @@ impl Leg {
         let Some(tag) = tag.filter(|tag| !tag.is_empty()) else {
             return Some(0);
         };
-        let is_it = |dialog: &Dialog| dialog.tag.as_ref().is_some_and(|known| known.is(tag));
+        let tag = Some(Tag::of(Some(tag)));
+        let is_it = |dialog: &Dialog| dialog.tag == tag;
         if let Some(index) = self.dialogs.iter().position(is_it) {
             return Some(index);
         }
@@ -199,7 +202,7 @@ impl Leg {
         } else {
             return None;
         };
-        self.dialogs[index].tag = Some(Identifier::new(tag));
+        self.dialogs[index].tag = tag;
         Some(index)
     }
 
