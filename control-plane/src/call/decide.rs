@@ -423,7 +423,7 @@ mod tests {
             to: Some("500@b.example".to_owned()),
             at_ns: 10 * SECOND_NS,
             joined_late: false,
-            invite: Invite::of_leg(LegId(1), Hop { caller, callee }),
+            invite: Invite::of_leg(LegId(1), Hop::new(caller, callee)),
         });
         let news = Announced {
             party: Party::Caller,

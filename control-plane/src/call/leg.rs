@@ -251,9 +251,10 @@ impl Invite {
     /// it went one way only, From and To say who speaks, and the Request-URI is but the way.
     #[must_use]
     pub fn target_at(&self, answers_from: SocketAddr) -> Option<&str> {
-        let branch = self.branches.iter().find(|known| known.hop.callee == answers_from)?;
-        let is_beside =
-            |other: Hop| other.caller == branch.hop.caller && other.callee != branch.hop.callee;
+        let branch = self.branches.iter().find(|known| known.hop.callee() == answers_from)?;
+        let is_beside = |other: Hop| {
+            other.caller() == branch.hop.caller() && other.callee() != branch.hop.callee()
+        };
         let mut others = self.branches.iter().map(|known| known.hop).chain([self.hop]);
         others.any(is_beside).then_some(&*branch.target)
     }
@@ -287,8 +288,8 @@ impl Invite {
     #[must_use]
     pub const fn address(&self, party: Party) -> SocketAddr {
         match party {
-            Party::Caller => self.hop.caller,
-            Party::Callee => self.hop.callee,
+            Party::Caller => self.hop.caller(),
+            Party::Callee => self.hop.callee(),
         }
     }
 }

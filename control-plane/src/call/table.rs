@@ -576,10 +576,7 @@ mod tests {
             to: None,
             at_ns: 10 * SECOND_NS,
             joined_late: false,
-            invite: Invite::of_leg(
-                LegId(1),
-                Hop { caller: A.to_socket_addr(), callee: B.to_socket_addr() },
-            ),
+            invite: Invite::of_leg(LegId(1), Hop::new(A.to_socket_addr(), B.to_socket_addr())),
         });
         let _ = table.announce(
             slot,

@@ -224,7 +224,7 @@ impl Correlator {
         newcomer: &Newcomer<'_>,
         known: Known<'_>,
     ) -> Option<Result<Tie, Ambiguity>> {
-        let teller = newcomer.hop.caller;
+        let teller = newcomer.hop.caller();
         let ties = newcomer.offered().filter_map(|at| {
             let binding = known.table.holder(&at, newcomer.at_ns)?;
             let call = known.table.get(binding.call)?;
@@ -272,8 +272,8 @@ impl Correlator {
         if by == Evidence::Numbers && called.is_none() {
             return None;
         }
-        let from = newcomer.hop.caller;
-        let is_one_host = from.ip() == newcomer.hop.callee.ip();
+        let from = newcomer.hop.caller();
+        let is_one_host = from.ip() == newcomer.hop.callee().ip();
         let ports = [Some(0), is_one_host.then_some(from.port())];
         let holders = ports.into_iter().flatten().map(|port| {
             let key = match by {
@@ -306,7 +306,7 @@ impl Correlator {
                 let age_ns = newcomer.at_ns.saturating_sub(theirs.invited_ns);
                 let in_time = by == Evidence::Calling || age_ns <= self.settings.window_ns;
                 let passes = view.hops().any(|hop| goes_on(hop, newcomer.hop));
-                let is_other = leg != newcomer.leg && theirs.hop.caller != newcomer.hop.caller;
+                let is_other = leg != newcomer.leg && theirs.hop.caller() != newcomer.hop.caller();
                 (in_time && passes && is_other).then(|| known.same_talk(leg, by, newcomer))?
             })
             .collect();
@@ -340,8 +340,8 @@ impl Correlator {
         keys: &mut Keys,
     ) {
         let Some(calling) = calling else { return };
-        let is_one_host = hop.caller.ip() == hop.callee.ip();
-        let (to, port) = (hop.callee.ip(), if is_one_host { hop.callee.port() } else { 0 });
+        let is_one_host = hop.caller().ip() == hop.callee().ip();
+        let (to, port) = (hop.callee().ip(), if is_one_host { hop.callee().port() } else { 0 });
         let both = self.index.key(NUMBERS, &(calling, called, to, port));
         let one = self.index.key(CALLING, &(calling, to, port));
         self.index.add(keys, both, leg);
@@ -507,7 +507,7 @@ fn by_call_id(newcomer: &Newcomer<'_>, known: Known<'_>) -> Option<Tie> {
         let is_copy = view.invite_cseq() == Some(cseq)
             && !view.is_answered()
             && (same(theirs.calling, newcomer.calling) || same(theirs.called, newcomer.called));
-        let from_elsewhere = view.hops().all(|hop| hop.caller.ip() != newcomer.hop.caller.ip());
+        let from_elsewhere = view.hops().all(|hop| hop.caller().ip() != newcomer.hop.caller().ip());
         passes || (is_copy && from_elsewhere)
     };
     let leg = legs.find(is_it)?;
@@ -566,8 +566,9 @@ fn told_by_another(
     let view = known.dialogs.view(invite.leg)?;
     let is_there = |end: std::net::SocketAddr| end.ip() == teller.ip();
     let is_apart = told_by.ip() != teller.ip();
-    let passes = is_apart && view.hops().any(|hop| is_there(hop.caller) || is_there(hop.callee));
+    let passes =
+        is_apart && view.hops().any(|hop| is_there(hop.caller()) || is_there(hop.callee()));
     let on_one_host =
-        !is_apart && view.hops().any(|hop| hop.caller == teller || hop.callee == teller);
+        !is_apart && view.hops().any(|hop| hop.caller() == teller || hop.callee() == teller);
     (is_apart || on_one_host).then_some((announced.hop.invite(), passes || on_one_host))
 }

@@ -68,8 +68,8 @@ impl<'m> Newcomer<'m> {
 
 /// Whether the second hop goes on from where the first one went: through the same box.
 pub fn goes_on(first: Hop, second: Hop) -> bool {
-    let is_one_host = first.caller.ip() == first.callee.ip();
-    second.caller != first.caller && is_host(first.callee, second.caller, is_one_host)
+    let is_one_host = first.caller().ip() == first.callee().ip();
+    second.caller() != first.caller() && is_host(first.callee(), second.caller(), is_one_host)
 }
 
 /// Whether two addresses of signalling are of one host; where hosts share an address, ports tell them apart.

@@ -40,13 +40,13 @@ impl Transfer {
     /// hops, or a box on the way.
     fn is_of(&self, newcomer: &Newcomer<'_>, hops: impl Iterator<Item = Hop>) -> bool {
         let asker = match self.by {
-            Party::Caller => self.hop.caller,
-            Party::Callee => self.hop.callee,
+            Party::Caller => self.hop.caller(),
+            Party::Callee => self.hop.callee(),
         };
-        let from = newcomer.hop.caller;
+        let from = newcomer.hop.caller();
         let is_it = |at| at != asker && is_host(at, from, at.ip() == asker.ip());
         let mut ends =
-            std::iter::once(self.hop).chain(hops).flat_map(|hop| [hop.caller, hop.callee]);
+            std::iter::once(self.hop).chain(hops).flat_map(|hop| [hop.caller(), hop.callee()]);
         self.is_referred(newcomer) || (from != asker && ends.any(is_it))
     }
 

@@ -220,18 +220,18 @@ impl Signalling {
         message: &Message<'_>,
         table: &mut CallTable,
     ) {
-        let hop = Hop { caller: seen.src, callee: seen.dst };
+        let hop = Hop::new(seen.src, seen.dst);
         let Some(place) = self.seats.get(&leg).map(Seat::place) else { return };
         let Some(invite) = invite_at(place, table) else { return };
         invite.invited_ns = invite.invited_ns.max(at_ns);
         let user = request_uri(message).and_then(|uri| uri.user).map(sip::text);
-        let registered = self.registrations.at(hop.callee, user.as_deref(), at_ns);
+        let registered = self.registrations.at(hop.callee(), user.as_deref(), at_ns);
         if let Some(target) = registered.map(str::to_owned).or_else(|| target_text(message)) {
             invite.sent_on(hop, &target);
         }
         let is_told = note_past_proxy(invite, message);
         let is_known =
-            self.note_registered(invite, (Party::Callee, hop.callee), user.as_deref(), at_ns);
+            self.note_registered(invite, (Party::Callee, hop.callee()), user.as_deref(), at_ns);
         let (numbers, is_first) = ((invite.calling, invite.called), invite.joined.is_none());
         if let Some(seat) = self.seats.get_mut(&leg) {
             self.correlator.remember_numbers(leg, numbers, hop, &mut seat.keys);
@@ -382,8 +382,8 @@ impl Signalling {
         (seen, at_ns): (Seen, u64),
     ) {
         let hop = match by {
-            Party::Caller => Hop { caller: seen.src, callee: seen.dst },
-            Party::Callee => Hop { caller: seen.dst, callee: seen.src },
+            Party::Caller => Hop::new(seen.src, seen.dst),
+            Party::Callee => Hop::new(seen.dst, seen.src),
         };
         let replaces = replaces
             .and_then(|named| self.dialogs.between(&named.call_id, &named.to_tag, &named.from_tag));

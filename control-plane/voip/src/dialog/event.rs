@@ -1,6 +1,6 @@
 //! What the dialog layer says.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::media::{MediaState, PathId};
 use crate::dtmf::InfoDigit;
@@ -55,13 +55,31 @@ pub enum Origin {
     InProgress,
 }
 
-/// Between which addresses messages of a leg were seen.
+/// Between which addresses messages of a leg were seen. Kept without what an address of IPv6 has besides: none was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hop {
+    caller: (IpAddr, u16),
+    callee: (IpAddr, u16),
+}
+
+impl Hop {
+    /// From the end nearer to the caller to the one nearer to the callee.
+    #[must_use]
+    pub const fn new(caller: SocketAddr, callee: SocketAddr) -> Self {
+        Self { caller: (caller.ip(), caller.port()), callee: (callee.ip(), callee.port()) }
+    }
+
     /// The end nearer to the caller.
-    pub caller: SocketAddr,
+    #[must_use]
+    pub const fn caller(&self) -> SocketAddr {
+        SocketAddr::new(self.caller.0, self.caller.1)
+    }
+
     /// The end nearer to the callee.
-    pub callee: SocketAddr,
+    #[must_use]
+    pub const fn callee(&self) -> SocketAddr {
+        SocketAddr::new(self.callee.0, self.callee.1)
+    }
 }
 
 /// Why a dialog is over.

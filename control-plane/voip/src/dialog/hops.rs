@@ -36,8 +36,8 @@ pub(super) struct Hops {
 /// Where a message was seen, turned so that the caller's end comes first.
 pub(super) const fn orient(src: SocketAddr, dst: SocketAddr, sender: Party) -> Hop {
     match sender {
-        Party::Caller => Hop { caller: src, callee: dst },
-        Party::Callee => Hop { caller: dst, callee: src },
+        Party::Caller => Hop::new(src, dst),
+        Party::Callee => Hop::new(dst, src),
     }
 }
 
@@ -143,9 +143,9 @@ impl Hops {
     /// Whether no other hop that tried this CSeq lies before this one.
     pub(super) fn is_root(&self, hop: &HopState) -> bool {
         let is_before = |other: &HopState| {
-            let is_one_host = other.hop.caller.ip() == other.hop.callee.ip();
-            other.hop.callee == hop.hop.caller
-                || (!is_one_host && other.hop.callee.ip() == hop.hop.caller.ip())
+            let is_one_host = other.hop.caller().ip() == other.hop.callee().ip();
+            other.hop.callee() == hop.hop.caller()
+                || (!is_one_host && other.hop.callee().ip() == hop.hop.caller().ip())
         };
         !self
             .list
@@ -191,7 +191,7 @@ impl Hops {
 
     fn nearest(&self, hop: Hop) -> usize {
         let score = |other: &Hop| {
-            let ends = [(other.caller, hop.caller), (other.callee, hop.callee)];
+            let ends = [(other.caller(), hop.caller()), (other.callee(), hop.callee())];
             ends.iter().map(|(a, b)| u8::from(a.ip() == b.ip()) * 4 + u8::from(a == b)).sum::<u8>()
         };
         let mut best = 0;

@@ -171,7 +171,7 @@ pub(super) fn short(event: &DialogEvent) -> String {
     let what = match &event.kind {
         EventKind::MediaChanged { path, media } => format!("media {} {}", path.0, describe(media)),
         EventKind::Created { origin, hop } => {
-            format!("created {origin:?} {}>{}", last(hop.caller), last(hop.callee))
+            format!("created {origin:?} {}>{}", last(hop.caller()), last(hop.callee()))
         }
         EventKind::Ended { reason, by, leg_over } => {
             let by = by.map_or(String::new(), |by| format!(" by {by:?}"));
