@@ -54,7 +54,7 @@ pub fn find(
     {
         // The daemon's to finish and to command; here only what is still open counts.
         intake.tick(follower.read_until(follower.latest_ns()));
-        intake.take_finished();
+        while intake.next_finished().is_some() {}
         intake.table.take_superseded();
         intake.take_commands();
     }

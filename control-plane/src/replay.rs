@@ -320,11 +320,14 @@ impl Run<'_> {
     fn finish_calls(&mut self) -> Result<(), ReplayError> {
         // Only what is finished is written here: no row is there to be taken back.
         drop(self.intake.table.take_superseded());
-        let finished = self.intake.take_finished().into_iter();
-        let (silent, over): (Vec<_>, Vec<_>) =
-            finished.partition(|call| call.media.flows.is_empty());
-        silent.into_iter().for_each(|call| self.pool.submit(call));
-        self.over.extend(over);
+        while let Some(call) = self.intake.next_finished() {
+            if call.media.flows.is_empty() {
+                self.pool.submit(call);
+                self.results.keep(self.pool.poll())?;
+            } else {
+                self.over.push(call);
+            }
+        }
         let since_ns = self.over.first().map_or(self.now_ns, |first| first.over_ns());
         let is_due = since_ns.saturating_add(TOGETHER_NS) < self.now_ns;
         if is_due || self.over.len() >= TOGETHER_MAX {
@@ -354,7 +357,7 @@ impl Run<'_> {
                     erased.map_err(|source| ReplayError::Line { source: source.into() })?;
                 }
             }
-            over.extend(intake.take_finished());
+            over.extend(std::iter::from_fn(|| intake.next_finished()));
             submit(&mut over, &mut pool);
             while pool.pending() > 0 {
                 results.keep(pool.wait(Duration::from_millis(100)))?;

@@ -3,6 +3,7 @@
 //! One thread owns it (S8). What the outside must do comes out of it as values: verdicts for capture, calls
 //! that are finished, calls whose row in the catalog has changed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use earwitness_ipc::VerdictChange;
@@ -100,7 +101,7 @@ pub struct CallTable {
     pub(super) bindings: Bindings,
     pub(super) verdicts: Vec<VerdictChange>,
     #[expect(clippy::vec_box, reason = "a call is large and goes on to other threads in its box")]
-    finished: Vec<Box<Call>>,
+    finished: VecDeque<Box<Call>>,
     changed: Vec<CallSlot>,
     /// Of the packet that was taken last: where there may be keys in it.
     pub(super) heard: Option<(CallSlot, Party, u128)>,
@@ -130,7 +131,7 @@ impl CallTable {
             open: 0,
             bindings: Bindings::default(),
             verdicts: Vec::new(),
-            finished: Vec::new(),
+            finished: VecDeque::new(),
             changed: Vec::new(),
             heard: None,
             listens_to: 0,
@@ -426,7 +427,7 @@ impl CallTable {
             }
         }
         self.conclude(&mut call);
-        self.finished.push(call);
+        self.finished.push_back(call);
     }
 
     /// There is no more input: whatever is open ends now, and everything is finished.
@@ -508,9 +509,9 @@ impl CallTable {
         self.iter().flat_map(of_call).collect()
     }
 
-    /// Finished calls since the last time.
-    pub fn take_finished(&mut self) -> Vec<Box<Call>> {
-        std::mem::take(&mut self.finished)
+    /// The first of the finished calls that were not taken yet.
+    pub fn next_finished(&mut self) -> Option<Box<Call>> {
+        self.finished.pop_front()
     }
 
     /// Calls that changed and are not finished.
@@ -614,7 +615,7 @@ mod tests {
 
     /// When, in seconds, and why the call ended, once it is finished.
     fn end(table: &mut CallTable) -> Option<(u64, String)> {
-        let call = table.take_finished().pop()?;
+        let call = table.next_finished()?;
         Some((call.ended_ns? / SECOND_NS, call.end_reason?))
     }
 

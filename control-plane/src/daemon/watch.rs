@@ -192,7 +192,7 @@ impl Watcher {
     }
 
     fn finish_calls(&mut self) -> Result<(), DaemonError> {
-        for call in self.intake.take_finished() {
+        while let Some(call) = self.intake.next_finished() {
             found(&mut self.orphans, &call);
             if !self.is_past(&call) {
                 self.pool.submit(call);
@@ -292,7 +292,7 @@ impl Watcher {
             tracing::error!(%error, "what it has is for the next start");
         }
         self.intake.tick(self.follower.read_until(wall_ns()));
-        for call in self.intake.take_finished() {
+        while let Some(call) = self.intake.next_finished() {
             self.pool.submit(call);
         }
         let asked = Instant::now();

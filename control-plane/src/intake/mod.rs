@@ -297,15 +297,14 @@ impl Intake {
         self.streams.all_learned()
     }
 
-    /// Calls that are over and whose packets are all in the log.
-    pub fn take_finished(&mut self) -> Vec<Box<Call>> {
-        let finished = self.table.take_finished();
-        for call in &finished {
-            self.signalling.forget(call);
-            let reason = call.end_reason.as_deref().unwrap_or("unknown");
-            self.metrics.calls_ended.with_label_values(&[reason]).inc();
-        }
-        finished
+    /// The next call that is over and whose packets are all in the log. One after the other: what is known of a call is in the
+    /// cache until it is written.
+    pub fn next_finished(&mut self) -> Option<Box<Call>> {
+        let call = self.table.next_finished()?;
+        self.signalling.forget(&call);
+        let reason = call.end_reason.as_deref().unwrap_or("unknown");
+        self.metrics.calls_ended.with_label_values(&[reason]).inc();
+        Some(call)
     }
 }
 

@@ -34,8 +34,6 @@ pub const HOPS_MAX: usize = 8;
 pub const RECENT_MESSAGES_MAX: usize = 64;
 /// Legs with the same Call-ID: past it the oldest of them is given up.
 pub const LEGS_PER_CALL_ID_MAX: usize = 32;
-/// Bytes of Call-ID or tag that are kept; longer ones are known by these and their length.
-pub const IDENTIFIER_BYTES_MAX: usize = 512;
 
 const _: () = assert!(LEGS_PER_CALL_ID_MAX < LEGS_MAX);
 const _: () = assert!(FORKS_MAX <= u8::MAX as usize);

@@ -118,7 +118,7 @@ pub fn intake() -> Intake {
 fn step(intake: &mut Intake, now_ns: u64) -> usize {
     intake.tick(now_ns);
     black_box(intake.take_commands());
-    intake.take_finished().len()
+    std::iter::from_fn(|| intake.next_finished()).count()
 }
 
 /// Hands a frame of signalling to the intake, as the log has it.
@@ -174,7 +174,7 @@ pub fn finished_rows(calls: u32) -> anyhow::Result<Vec<Write>> {
         prefer: setup::recorded_leg(&config),
     };
     let mut rows = Vec::new();
-    for call in intake.take_finished() {
+    while let Some(call) = intake.next_finished() {
         rows.extend(finish_silent(call, &shop).into_writes());
     }
     Ok(rows)

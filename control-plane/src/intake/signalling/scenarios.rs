@@ -394,11 +394,11 @@ fn a_transfer_that_never_comes() {
     scene.wait(8);
     assert_eq!(scene.calls().len(), 1);
     scene.wait(6);
-    let finished = scene.table.take_finished();
-    assert_eq!(finished.len(), 1);
-    assert_eq!(finished[0].ended_ns, Some(over_ns));
-    assert_eq!(finished[0].end_reason.as_deref(), Some("bye_callee"));
-    scene.signalling.forget(&finished[0]);
+    let finished = scene.table.next_finished().expect("the call is finished");
+    assert!(scene.table.next_finished().is_none());
+    assert_eq!(finished.ended_ns, Some(over_ns));
+    assert_eq!(finished.end_reason.as_deref(), Some("bye_callee"));
+    scene.signalling.forget(&finished);
     assert!(scene.signalling.seats.is_empty());
 }
 

@@ -9,7 +9,6 @@ use super::identifier::{Identifier, Tag};
 use super::leg::{InviteState, Leg, Output};
 use super::leg_hash::LegMap;
 use super::queue::Queue;
-use super::recent::hash;
 use super::step::description;
 use crate::limits::{LEGS_MAX, LEGS_PER_CALL_ID_MAX};
 use crate::sdp::{Formats, SdpError};
@@ -242,23 +241,23 @@ impl Dialogs {
     }
 
     /// The legs with this Call-ID that are remembered, the latest first.
-    pub fn with_call_id<'d>(&'d self, call_id: &'d [u8]) -> impl Iterator<Item = LegId> + 'd {
-        self.entries(call_id).map(|entry| entry.leg.id)
+    pub fn with_call_id(&self, call_id: &[u8]) -> impl Iterator<Item = LegId> + use<'_> {
+        self.entries(Identifier::new(call_id)).map(|entry| entry.leg.id)
     }
 
-    fn entries<'d>(&'d self, call_id: &'d [u8]) -> impl Iterator<Item = &'d Entry> + 'd {
+    fn entries(&self, call_id: Identifier) -> impl Iterator<Item = &Entry> {
         let entry = |id: &LegId| self.legs.get(id).map(|entry| &**entry);
-        let latest = self.by_call_id.get(&hash(&Identifier::key(call_id))).and_then(entry);
+        let latest = self.by_call_id.get(&call_id.number()).and_then(entry);
         let all = std::iter::successors(latest, move |entry| {
             entry.before.as_ref().and_then(|id| self.legs.get(id)).map(|entry| &**entry)
         });
-        all.filter(move |entry| entry.leg.call_id.is(call_id))
+        all.filter(move |entry| entry.leg.call_id == call_id)
     }
 
     /// The latest leg that has a dialog between these tags, and who of it has the first one.
     #[must_use]
     pub fn between(&self, call_id: &[u8], tag: &[u8], other: &[u8]) -> Option<(LegId, Party)> {
-        let mut legs = self.entries(call_id).map(|entry| &entry.leg);
+        let mut legs = self.entries(Identifier::new(call_id)).map(|entry| &entry.leg);
         legs.find_map(|leg| Some((leg.id, leg.owner(tag, other)?)))
     }
 
@@ -288,7 +287,7 @@ impl Dialogs {
 
     /// The leg of a message and who sent the request of its transaction. The latest leg counts.
     fn find(&self, message: &Message<'_>) -> Option<(LegId, Party)> {
-        let mut legs = self.entries(message.call_id()).map(|entry| &entry.leg);
+        let mut legs = self.entries(Identifier::new(message.call_id())).map(|entry| &entry.leg);
         legs.find_map(|leg| {
             let by = leg.requester(message)?;
             (!is_beyond(leg, by, message)).then_some((leg.id, by))
@@ -340,7 +339,7 @@ impl Dialogs {
         message: &Message<'_>,
         events: &mut Vec<DialogEvent>,
     ) -> (LegId, Party) {
-        let mut legs = self.entries(message.call_id()).map(|entry| &entry.leg);
+        let mut legs = self.entries(Identifier::new(message.call_id())).map(|entry| &entry.leg);
         let before = legs.find_map(|leg| {
             let by = leg.requester(message)?;
             Some((leg.caller_tag, by))
