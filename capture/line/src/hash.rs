@@ -39,10 +39,13 @@ pub struct Pair {
     pub dst: Endpoint,
 }
 
+/// RTP and its RTCP, which are told of together, lie side by side.
 impl Key for Endpoint {
     #[inline]
     fn hash(&self, seed: Seed) -> u32 {
-        finish(half(self, seed.0, seed.1))
+        let is_odd = self.port & 1;
+        let even = Self { port: self.port ^ is_odd, ..*self };
+        finish(half(&even, seed.0, seed.1)) & !1 | u32::from(is_odd)
     }
 }
 

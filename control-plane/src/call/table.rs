@@ -79,6 +79,8 @@ pub struct Opening {
 #[derive(Debug, Default)]
 pub(super) struct Place {
     pub(super) generation: u32,
+    /// Its row in the catalog shall be written again.
+    pub(super) is_changed: bool,
     pub(super) call: Option<Box<Call>>,
     /// Before then, time alone changes nothing. Whoever changes the call sets it to 0.
     pub(super) due_ns: TsNs,
@@ -100,9 +102,7 @@ pub struct CallTable {
     pub(super) open: usize,
     pub(super) bindings: Bindings,
     pub(super) verdicts: Vec<VerdictChange>,
-    #[expect(clippy::vec_box, reason = "a call is large and goes on to other threads in its box")]
     finished: VecDeque<Box<Call>>,
-    changed: Vec<CallSlot>,
     /// Of the packet that was taken last: where there may be keys in it.
     pub(super) heard: Option<(CallSlot, Party, u128)>,
     pub(super) listens_to: u128,
@@ -132,7 +132,6 @@ impl CallTable {
             bindings: Bindings::default(),
             verdicts: Vec::new(),
             finished: VecDeque::new(),
-            changed: Vec::new(),
             heard: None,
             listens_to: 0,
             erasures: Erasures::default(),
@@ -221,7 +220,7 @@ impl CallTable {
             joined_late: opening.joined_late,
         }));
         self.open += 1;
-        self.changed.push(slot);
+        self.touch(slot);
         self.decide_first(slot, opening.at_ns);
         slot
     }
@@ -242,8 +241,9 @@ impl CallTable {
 
     /// Marks a call whose row in the catalog shall be written again.
     pub fn touch(&mut self, slot: CallSlot) {
-        if self.changed.last() != Some(&slot) {
-            self.changed.push(slot);
+        let place = self.places.get_mut(slot.index as usize);
+        if let Some(place) = place.filter(|place| place.generation == slot.generation) {
+            place.is_changed = true;
         }
     }
 
@@ -358,10 +358,16 @@ impl CallTable {
             if settled {
                 self.finish(slot);
             } else {
-                let due_ns = self.get(slot).map_or(TsNs::MAX, |call| self.due_ns(call));
-                self.places[index].due_ns = due_ns;
+                self.plan(slot);
             }
         }
+    }
+
+    /// Looks at when time alone changes a call, now that it was changed and is in the cache.
+    pub fn plan(&mut self, slot: CallSlot) {
+        let Some(call) = self.get(slot) else { return };
+        let due_ns = self.due_ns(call);
+        self.places[slot.index as usize].due_ns = due_ns;
     }
 
     /// When time alone changes a call, unless something else does before.
@@ -514,11 +520,14 @@ impl CallTable {
         self.finished.pop_front()
     }
 
-    /// Calls that changed and are not finished.
+    /// Calls that changed since the last time and are not finished.
     pub fn take_changed(&mut self) -> Vec<CallSlot> {
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable_by_key(|slot| slot.index);
-        changed.dedup();
+        let mut changed = Vec::new();
+        for (index, place) in (0..).zip(&mut self.places) {
+            if std::mem::take(&mut place.is_changed) && place.call.is_some() {
+                changed.push(CallSlot::new(index, place.generation));
+            }
+        }
         changed
     }
 }

@@ -121,6 +121,9 @@ impl Signalling {
         let seat = observed.dialog.and_then(|dialog| self.seats.get(&dialog.leg));
         let slot = seat.map(|seat| seat.call);
         self.control.message(seen, message, slot, table);
+        if let Some(slot) = slot {
+            table.plan(slot);
+        }
         // Each is read once where dialogs read it: the others are of repeated messages, or of none that counts.
         let sdp = observed.sdp.or_else(|| {
             let body = sip::body::sdp(message)?;
