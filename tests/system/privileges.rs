@@ -21,7 +21,7 @@ fn capabilities(pid: libc::pid_t) -> BTreeSet<(String, String, String)> {
     tasks.flat_map(of_task).collect()
 }
 
-/// OPS-2: no thread of the control plane has a capability, whoever started it, and capture is started again without.
+/// Security: no thread of the control plane has a capability, whoever started it, and capture is started again without.
 #[test]
 fn the_control_plane_has_none() {
     let folder = tempfile::tempdir().expect("there is room");
@@ -45,7 +45,7 @@ fn the_control_plane_has_none() {
     daemon.stop();
 }
 
-/// OPS-2: a folder that only a capability lets it write is refused at once, with the remedy, not when the first call is over.
+/// Security: a folder that only a capability lets it write is refused at once, with the remedy, not when the first call is over.
 #[test]
 fn a_folder_of_another_user_is_refused() {
     let folder = tempfile::tempdir().expect("there is room");
