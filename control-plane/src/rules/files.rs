@@ -68,7 +68,7 @@ fn read(paths: &[PathBuf], instead: Option<Instead<'_>>) -> (Texts, Vec<Fault>) 
     (texts, faults)
 }
 
-fn text_of(path: &Path) -> io::Result<String> {
+pub(super) fn text_of(path: &Path) -> io::Result<String> {
     at_most(File::open(path)?, FILE_BYTES_MAX)
 }
 

@@ -86,7 +86,7 @@ impl Edit {
         let name = file.file_name().and_then(OsStr::to_str);
         let name = name.filter(|name| files::is_policy(Path::new(name)));
         let name = name.ok_or_else(|| FolderError::Name { file: file.to_owned() })?.to_owned();
-        let text = fs::read_to_string(file)
+        let text = files::text_of(file)
             .map_err(|source| FolderError::Read { file: file.to_owned(), source })?;
         Ok(Self::Put { name, text })
     }
