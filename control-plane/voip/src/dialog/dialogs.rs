@@ -308,15 +308,15 @@ impl Dialogs {
         while self.legs.len() >= self.legs_max {
             self.evict_oldest(seen.ts_ns, events);
         }
-        let oldest = self.with_call_id(message.call_id()).skip(LEGS_PER_CALL_ID_MAX - 1).last();
-        if let Some(oldest) = oldest {
+        let call_id = Identifier::new(message.call_id());
+        let oldest = self.entries(call_id).skip(LEGS_PER_CALL_ID_MAX - 1).last();
+        if let Some(oldest) = oldest.map(|entry| entry.leg.id) {
             self.end(oldest, EndReason::Evicted, seen.ts_ns, events);
             self.forget(oldest);
         }
         let from_tag = Tag::of(message.from().tag);
         let is_swapped = caller_tag.is_some_and(|tag| tag != from_tag);
         let by = if is_swapped { Party::Callee } else { Party::Caller };
-        let call_id = Identifier::new(message.call_id());
         let before = self.by_call_id.insert(call_id.number(), id);
         let leg = Leg::new(id, call_id, caller_tag.unwrap_or(from_tag), seen);
         self.live_count += 1;
