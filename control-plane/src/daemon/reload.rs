@@ -74,10 +74,13 @@ impl Reload {
         Ok(Self { signals, hung_up: None, asks: Some(asks), done, thread: Some(thread) })
     }
 
-    /// Has the files read, some time after all that was asked before.
-    pub fn ask(&self, ask: Ask) {
-        let is_taken = self.asks.as_ref().is_some_and(|asks| asks.try_send(ask).is_ok());
-        assert!(is_taken, "more ask for policies than there are guests (S10)");
+    /// Has the files read, some time after all that was asked before; gives what is to be answered if nobody reads any
+    /// more.
+    pub fn ask(&self, ask: Ask) -> Option<Done> {
+        let Ask { who, guest, .. } = self.asks.as_ref()?.try_send(ask).err()?.into_inner();
+        tracing::error!(who, "policies are not read any more: their thread has panicked");
+        let reason = "the thread that reads policies has panicked: start earwitness again";
+        Some(Done { rules: None, guest, answer: PolicyAnswer::failed(reason, None) })
     }
 
     /// Sees to signals; gives what was read meanwhile.
@@ -86,12 +89,10 @@ impl Reload {
             self.hung_up = Some(rules::who(origin.process.map(|process| process.uid)));
         }
         // A reading that is asked for already begins later than the signal came.
-        if self.asks.as_ref().is_some_and(Sender::is_empty)
-            && let Some(who) = self.hung_up.take()
-        {
-            self.ask(Ask { by: By::Reload, who, guest: None });
-        }
-        self.done.try_recv().ok()
+        let is_free = self.asks.as_ref().is_some_and(Sender::is_empty);
+        let hung_up = self.hung_up.take_if(|_| is_free);
+        let failed = hung_up.and_then(|who| self.ask(Ask { by: By::Reload, who, guest: None }));
+        failed.or_else(|| self.done.try_recv().ok())
     }
 }
 
@@ -143,5 +144,28 @@ impl Reader {
                 Done { rules: None, guest, answer }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::errand::PolicyResult;
+
+    /// POL-1: calls go on when policies cannot be read any more, and who asks for it is told.
+    #[test]
+    fn who_asks_is_told_that_nobody_reads() {
+        let (asks, _) = bounded(ASKS_MAX);
+        let reload = Reload {
+            signals: SignalsInfo::<WithOrigin>::new([SIGHUP]).unwrap(),
+            hung_up: None,
+            asks: Some(asks),
+            done: crossbeam_channel::never(),
+            thread: None,
+        };
+        let ask = Ask { by: By::Apply, who: "somebody".to_owned(), guest: Some(7) };
+        let done = reload.ask(ask).expect("nobody takes it");
+        assert_eq!((done.guest, done.answer.result), (Some(7), PolicyResult::Failed));
+        assert!(done.rules.is_none());
     }
 }

@@ -13,7 +13,7 @@ use super::bookmark::{self, Bookmarks};
 use super::capture::Capture;
 use super::desk::Desk;
 use super::orphans::Orphans;
-use super::reload::Reload;
+use super::reload::{Done, Reload};
 use super::{DaemonError, Past};
 use crate::call::Call;
 use crate::config::Config;
@@ -141,7 +141,8 @@ impl Watcher {
         self.intake.overheard(&news.overheard);
         let Self { desk, intake, reload, .. } = self;
         let asks = desk.serve(wall_ns(), |call, command| intake.command(call, command));
-        asks.into_iter().for_each(|ask| reload.ask(ask));
+        let failed: Vec<Done> = asks.into_iter().filter_map(|ask| reload.ask(ask)).collect();
+        failed.into_iter().for_each(|done| self.policies_were_read(done));
         self.command();
         let media = self.follower.media(BUDGET, &mut self.intake);
         let Self { bookmarks, follower, .. } = self;
@@ -167,9 +168,14 @@ impl Watcher {
         Ok(())
     }
 
-    /// Whoever asked for them is answered when they are in force.
     fn look_for_policies(&mut self) {
-        let Some(done) = self.reload.attend() else { return };
+        if let Some(done) = self.reload.attend() {
+            self.policies_were_read(done);
+        }
+    }
+
+    /// Whoever asked for them is answered when they are in force.
+    fn policies_were_read(&mut self, done: Done) {
         if let Some(rules) = done.rules {
             self.metrics.policy(&rules);
             self.intake.table.set_rules(rules, self.read_ns);
